@@ -39,7 +39,7 @@ impl fmt::Debug for Account {
 struct Inner {
     region: String,
     source: CredentialSource,
-    endpoints: [Endpoint; 5],
+    endpoints: [Endpoint; 6],
     /// Access keys, for SigV4.
     keys: Option<Arc<CredentialCache>>,
     /// Bearer keys, for the services that accept them, if the SDK would use one.
@@ -85,6 +85,7 @@ impl Account {
             sister(Service::AgentRuntime, &sdk, &region).await?,
             sister(Service::Agent, &sdk, &region).await?,
             sister(Service::S3, &sdk, &region).await?,
+            sister(Service::Mantle, &sdk, &region).await?,
         ];
         let correction = match sdk.disable_clock_skew_correction() {
             Some(true) => Correction::Off,
@@ -216,10 +217,10 @@ impl Account {
         &self.0.way
     }
 
-    /// Bearer keys are valid for the runtime and the control plane; the agent services and S3 sign.
+    /// Bearer keys are valid for the runtime, mantle and the control plane; the agent services and S3 sign.
     fn cache(&self, service: Service) -> Result<&Arc<CredentialCache>, CredentialsError> {
         let bearer = match service {
-            Service::Runtime | Service::Control => self.0.bearer.as_ref(),
+            Service::Runtime | Service::Control | Service::Mantle => self.0.bearer.as_ref(),
             Service::AgentRuntime | Service::Agent | Service::S3 => None,
         };
         bearer
@@ -275,7 +276,11 @@ fn configured_endpoint(service: Service, sdk: &SdkConfig) -> Option<String> {
     let documented = service.service_id().replace(' ', "_");
     let litellms = || match service {
         Service::Runtime => std::env::var(LITELLM_ENDPOINT).ok().filter(told),
-        Service::Control | Service::AgentRuntime | Service::Agent | Service::S3 => None,
+        Service::Control
+        | Service::AgentRuntime
+        | Service::Agent
+        | Service::S3
+        | Service::Mantle => None,
     };
     own(&documented)
         .filter(told)

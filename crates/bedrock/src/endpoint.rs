@@ -6,7 +6,7 @@ use std::fmt;
 use aws_sdk_bedrockruntime::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
 use http::uri::{Authority, Scheme, Uri};
 
-/// The services the gateway calls. Those of Bedrock sign as `bedrock`.
+/// The services the gateway calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// `bedrock-runtime`: Converse, InvokeModel.
@@ -19,11 +19,14 @@ pub enum Service {
     Agent,
     /// `s3`: files, and the records of batch jobs.
     S3,
+    /// `bedrock-mantle`: models in the APIs of OpenAI and Anthropic.
+    Mantle,
 }
 
 impl Service {
     /// Every service of Bedrock.
-    pub const ALL: [Self; 4] = [Self::Runtime, Self::Control, Self::AgentRuntime, Self::Agent];
+    pub const ALL: [Self; 5] =
+        [Self::Runtime, Self::Control, Self::AgentRuntime, Self::Agent, Self::Mantle];
 
     /// First label of the host name.
     pub fn host_label(self) -> &'static str {
@@ -33,6 +36,7 @@ impl Service {
             Self::AgentRuntime => "bedrock-agent-runtime",
             Self::Agent => "bedrock-agent",
             Self::S3 => "s3",
+            Self::Mantle => "bedrock-mantle",
         }
     }
 
@@ -41,6 +45,15 @@ impl Service {
         match self {
             Self::Runtime | Self::Control | Self::AgentRuntime | Self::Agent => "bedrock",
             Self::S3 => "s3",
+            Self::Mantle => "bedrock-mantle",
+        }
+    }
+
+    /// Whether the service has hosts of dual stack alone.
+    fn is_dual_stack(self) -> bool {
+        match self {
+            Self::Runtime | Self::Control | Self::AgentRuntime | Self::Agent | Self::S3 => false,
+            Self::Mantle => true,
         }
     }
 
@@ -53,6 +66,7 @@ impl Service {
             Self::AgentRuntime => "Bedrock Agent Runtime",
             Self::Agent => "Bedrock Agent",
             Self::S3 => "S3",
+            Self::Mantle => "Bedrock Mantle",
         }
     }
 
@@ -63,6 +77,7 @@ impl Service {
             Self::AgentRuntime => 2,
             Self::Agent => 3,
             Self::S3 => 4,
+            Self::Mantle => 5,
         }
     }
 }
@@ -169,7 +184,7 @@ pub(super) async fn regional(
     let params = Params::builder()
         .region(region)
         .use_fips(fips.unwrap_or_default())
-        .use_dual_stack(dual_stack.unwrap_or_default())
+        .use_dual_stack(dual_stack.unwrap_or_default() || service.is_dual_stack())
         .build()
         .map_err(|error| error.to_string())?;
     let resolver = DefaultResolver::new();
@@ -305,6 +320,13 @@ mod tests {
                 true,
                 true,
                 "https://s3-fips.dualstack.us-gov-west-1.amazonaws.com",
+            ),
+            (
+                Service::Mantle,
+                "us-gov-west-1",
+                false,
+                false,
+                "https://bedrock-mantle.us-gov-west-1.api.aws",
             ),
             (
                 Service::Runtime,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::clock::{ClockError, date, read_date};
@@ -189,6 +189,13 @@ impl ServiceError {
         let parsed = parsed.filter(ErrorBody::says_something);
         let parsed = parsed.or_else(|| ErrorBody::of_s3(&body));
         let named = header_text(&headers, "x-amzn-errortype");
+        let (parsed, named) = match parsed {
+            Some(ErrorBody { error: Some(nested), .. }) => {
+                let named = named.or_else(|| Exception::of_status(status));
+                (Some(ErrorBody { message: Some(nested.message), ..ErrorBody::default() }), named)
+            }
+            other => (other, named),
+        };
         let retry_after = retry_after(&headers);
         if parsed.is_none() && named.is_none() {
             let excerpt: String = String::from_utf8_lossy(&body).chars().take(EXCERPT).collect();
@@ -260,6 +267,21 @@ struct ErrorBody {
     original_status: Option<u16>,
     #[serde(rename = "originalMessage")]
     original_message: Option<String>,
+    /// The error in the envelope of OpenAI and Anthropic.
+    #[serde(default, deserialize_with = "or_none")]
+    error: Option<NestedError>,
+}
+
+/// An error of a service that answers in the APIs of others. Its type and code repeat the status.
+#[derive(Debug, Deserialize)]
+struct NestedError {
+    message: String,
+}
+
+/// An `error` of another form is not a service's.
+fn or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NestedError>, D::Error> {
+    let value = Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
 }
 
 impl ErrorBody {
@@ -270,7 +292,10 @@ impl ErrorBody {
     }
 
     fn says_something(&self) -> bool {
-        self.message.is_some() || self.capital_message.is_some() || self.name().is_some()
+        self.message.is_some()
+            || self.capital_message.is_some()
+            || self.error.is_some()
+            || self.name().is_some()
     }
 
     fn name(&self) -> Option<String> {
@@ -405,6 +430,22 @@ impl std::fmt::Display for Exception {
 }
 
 impl Exception {
+    /// The name of the exception that a status stands for, where the error names none.
+    fn of_status(status: u16) -> Option<String> {
+        let exception = match status {
+            400 | 413 | 422 => Self::Validation,
+            403 => Self::AccessDenied,
+            401 => Self::UnrecognizedClient,
+            404 => Self::ResourceNotFound,
+            408 => Self::ModelTimeout,
+            429 => Self::Throttling,
+            500 => Self::InternalServer,
+            503 => Self::ServiceUnavailable,
+            _ => return None,
+        };
+        Some(exception.name().to_owned())
+    }
+
     /// Parses a name in any of its spellings: with the `:http://...` suffix of the header, after a
     /// `namespace#`, or starting in lower case as inside streams.
     pub fn from_name(raw: &str) -> Self {

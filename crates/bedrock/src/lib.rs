@@ -25,6 +25,7 @@ mod send;
 mod settings;
 mod sign;
 mod spawner;
+mod sse;
 mod transport_pool;
 mod web_identity;
 
@@ -40,7 +41,7 @@ pub use error::{AWS_REQUEST_ID, MESSAGES};
 pub use error::{Exception, Failure, Phase, ProtocolError, ServiceError};
 pub use frames::{Frame, FrameDecoder, FrameError, FrameKind, MAX_FRAME, exception};
 pub use proxy::BadProxy;
-pub use response::{EventStream, UpstreamResponse};
+pub use response::{EventStream, SSE_EVENT, UpstreamResponse};
 pub use role::Role;
 pub use s3::{
     Bucket, ListedObject, ObjectPage, StoredObject, Upload, WriteCondition, refusal_of, status_of,

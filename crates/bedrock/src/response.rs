@@ -13,9 +13,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connect::chain;
 use super::error::{AWS_REQUEST_ID, Failure, Phase, ProtocolError, header_text};
-use super::frames::{Frame, FrameDecoder};
+use super::frames::{Frame, FrameDecoder, FrameKind};
+use super::sse::SseDecoder;
 
 const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+const SERVER_SENT_EVENTS: &str = "text/event-stream";
+/// Name of the events of a stream of server-sent events, whose data names them.
+pub const SSE_EVENT: &str = "sse";
 
 /// A successful response (2xx) whose body has not been read yet.
 #[derive(Debug)]
@@ -108,16 +112,27 @@ impl UpstreamResponse {
     /// [`ProtocolError::ContentType`] if the response is not declared to be an event stream.
     pub fn events(self) -> Result<EventStream, Failure> {
         self.refuse_encoding()?;
+        self.expect(EVENT_STREAM)?;
+        Ok(EventStream { answer: self, decoder: Decoder::Frames(FrameDecoder::new()) })
+    }
+
+    /// Reads the body as server-sent events: each is a frame named [`SSE_EVENT`] with the event's data.
+    ///
+    /// # Errors
+    /// [`ProtocolError::ContentType`] if the response is not declared to be such a stream.
+    pub fn server_sent_events(self) -> Result<EventStream, Failure> {
+        self.refuse_encoding()?;
+        self.expect(SERVER_SENT_EVENTS)?;
+        Ok(EventStream { answer: self, decoder: Decoder::ServerSent(SseDecoder::new()) })
+    }
+
+    fn expect(&self, expected: &'static str) -> Result<(), Failure> {
         let found = self.headers.get(CONTENT_TYPE);
-        if !found.is_some_and(is_event_stream) {
-            let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
-            return Err(ProtocolError::ContentType {
-                expected: EVENT_STREAM,
-                found: found.unwrap_or_default(),
-            }
-            .into());
+        if found.is_some_and(|found| is_of_type(found, expected)) {
+            return Ok(());
         }
-        Ok(EventStream { answer: self, decoder: FrameDecoder::new() })
+        let found = found.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        Err(ProtocolError::ContentType { expected, found: found.unwrap_or_default() }.into())
     }
 
     /// The request asked for no encoding, so none can be decoded.
@@ -133,16 +148,68 @@ impl UpstreamResponse {
     }
 }
 
-fn is_event_stream(value: &HeaderValue) -> bool {
+fn is_of_type(value: &HeaderValue, expected: &str) -> bool {
     let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    kind.trim_ascii().eq_ignore_ascii_case(EVENT_STREAM.as_bytes())
+    kind.trim_ascii().eq_ignore_ascii_case(expected.as_bytes())
 }
 
-/// The frames of a streamed response, each verified.
+/// The events of a streamed response: verified frames, or server-sent events as frames.
 #[derive(Debug)]
 pub struct EventStream {
     answer: UpstreamResponse,
-    decoder: FrameDecoder,
+    decoder: Decoder,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Frames(FrameDecoder),
+    ServerSent(SseDecoder),
+    /// The end of a stream of server-sent events.
+    Ended,
+}
+
+impl Decoder {
+    fn next(&mut self) -> Result<Option<Frame>, Failure> {
+        match self {
+            Self::Frames(decoder) => Ok(decoder.next()?),
+            Self::ServerSent(decoder) => {
+                let data = decoder.next().map_err(|error| malformed(&error))?;
+                Ok(data.map(server_sent))
+            }
+            Self::Ended => Ok(None),
+        }
+    }
+
+    fn push(&mut self, chunk: Bytes) {
+        match self {
+            Self::Frames(decoder) => decoder.push(chunk),
+            Self::ServerSent(decoder) => decoder.push(&chunk),
+            Self::Ended => {}
+        }
+    }
+
+    fn finish(&mut self) -> Result<Option<Frame>, Failure> {
+        match self {
+            Self::Frames(decoder) => {
+                decoder.finish()?;
+                Ok(None)
+            }
+            Self::ServerSent(decoder) => {
+                let last = decoder.finish().map(server_sent);
+                *self = Self::Ended;
+                Ok(last)
+            }
+            Self::Ended => Ok(None),
+        }
+    }
+}
+
+fn server_sent(payload: Bytes) -> Frame {
+    Frame { kind: FrameKind::Event(SSE_EVENT.into()), payload }
+}
+
+fn malformed(error: &impl std::fmt::Display) -> Failure {
+    ProtocolError::Malformed(error.to_string()).into()
 }
 
 impl EventStream {
@@ -158,10 +225,7 @@ impl EventStream {
             }
             match self.answer.chunk().await? {
                 Some(chunk) => self.decoder.push(chunk),
-                None => {
-                    self.decoder.finish()?;
-                    return Ok(None);
-                }
+                None => return self.decoder.finish(),
             }
         }
     }

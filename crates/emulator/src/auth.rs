@@ -15,6 +15,8 @@ const TOLERANCE: i64 = 5 * 60;
 pub(crate) struct Caller {
     /// Region of the credential scope; unknown with a bearer key.
     pub(crate) region: Option<String>,
+    /// Service of the credential scope; unknown with a bearer key.
+    pub(crate) service: Option<String>,
     /// Account of the key, as far as the key contains it; otherwise the key itself.
     pub(crate) account: String,
 }
@@ -51,8 +53,9 @@ pub(crate) fn authenticate(options: &Options, request: &mut Signed<'_>) -> Resul
     if !authorization.signed_headers.contains(&"x-amz-date") {
         return Err(invalid("'X-Amz-Date' must be a 'SignedHeader' in the AWS Authorization."));
     }
-    let service = request.service;
-    if authorization.service != service {
+    let services = request.services;
+    if !services.contains(&authorization.service) {
+        let service = services.first().unwrap_or(&"bedrock");
         let message = format!("Credential should be scoped to correct service: '{service}'. ");
         return Err(invalid(&message));
     }
@@ -65,6 +68,7 @@ pub(crate) fn authenticate(options: &Options, request: &mut Signed<'_>) -> Resul
     signed_by_known(options, &authorization, request, header("x-amz-security-token"))?;
     Ok(Caller {
         region: Some(authorization.region.to_owned()),
+        service: Some(authorization.service.to_owned()),
         account: account(authorization.access_key_id),
     })
 }
@@ -78,7 +82,7 @@ fn bearer(options: &Options, key: &str) -> Result<Caller, Refusal> {
             "Authentication failed: Please make sure your API Key is valid.",
         ));
     }
-    Ok(Caller { region: None, account: key.to_owned() })
+    Ok(Caller { region: None, service: None, account: key.to_owned() })
 }
 
 /// The account number that AWS writes into its access key ids, in base32 after the first four letters.

@@ -5,7 +5,7 @@ mod identifier;
 
 use std::{collections::HashMap, sync::Arc};
 
-pub(crate) use identifier::{ACCOUNT, Target, serves};
+pub(crate) use identifier::{ACCOUNT, Target, serves, split_prefix};
 
 /// Base model of every application inference profile.
 pub(crate) const PROFILED: &str = "anthropic.claude-haiku-4-5-20251001-v1:0";
@@ -229,6 +229,11 @@ impl Model {
     /// The value of a flag written as `name=value`.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         self.flags.iter().find_map(|flag| flag.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    /// Adds a flag.
+    pub(crate) fn add(&mut self, flag: &str) {
+        self.flags.push(flag.to_owned());
     }
 
     /// The same model without one of its flags.

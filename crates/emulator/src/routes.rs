@@ -9,6 +9,7 @@ pub(crate) mod jobs;
 mod retrieve;
 mod s3;
 mod scripted;
+mod surfaces;
 
 pub(crate) use s3::now;
 
@@ -38,6 +39,8 @@ use crate::{
     validate::Mode,
 };
 
+use surfaces::Place;
+
 /// State shared by the handlers of one emulator.
 pub(crate) struct State {
     pub(crate) options: Options,
@@ -49,6 +52,11 @@ pub(crate) struct State {
     pub(crate) objects: Objects,
     pub(crate) jobs: Jobs,
 }
+
+/// Names in the scope of signatures that a path accepts.
+const BEDROCK: &[&str] = &["bedrock"];
+const MANTLE: &[&str] = &["bedrock-mantle"];
+const EITHER: &[&str] = &["bedrock", "bedrock-mantle"];
 
 /// A request that has been read and authenticated.
 pub(crate) struct Request<'a> {
@@ -71,6 +79,8 @@ enum Resource {
     Objects,
     Jobs,
     Job { id: String, action: JobAction },
+    Surface(Place),
+    SurfaceModels,
     Unknown,
 }
 
@@ -142,6 +152,12 @@ fn answer(
     if *resource == Resource::Objects {
         return Ok(s3::answer(state, request, headers, body));
     }
+    let services = match resource {
+        Resource::Surface(place) if place.path.starts_with("/v1") => MANTLE,
+        Resource::SurfaceModels => MANTLE,
+        Resource::Surface(_) => EITHER,
+        _ => BEDROCK,
+    };
     let caller = auth::authenticate(
         &state.options,
         &mut Signed {
@@ -151,7 +167,7 @@ fn answer(
             headers,
             body,
             timestamp: "",
-            service: "bedrock",
+            services,
         },
     )?;
     let request = Request { caller, query, body };
@@ -170,6 +186,8 @@ fn answer(
             JobAction::Describe => jobs::describe(state, id),
             JobAction::Stop => jobs::stop(state, id),
         },
+        Resource::Surface(place) => Ok(surfaces::answer(state, &request, *place)),
+        Resource::SurfaceModels => Ok(surfaces::list(&state.models)),
         Resource::Objects | Resource::Unknown => Ok(unknown_operation()),
     }
 }
@@ -194,6 +212,9 @@ impl Resource {
     /// Parses a path as sent; ids are decoded once, and may contain raw colons and slashes.
     fn parse(method: &str, path: &str) -> Self {
         let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+        if let ("POST", Some(place)) = (method, Place::of(path)) {
+            return Self::Surface(place);
+        }
         if method == "POST" && path == "/guardrail-checks/invoke" {
             return Self::GuardrailChecks;
         }
@@ -236,6 +257,7 @@ impl Resource {
             "/foundation-models" => Self::FoundationModels,
             "/inference-profiles" => Self::InferenceProfiles,
             "/model-invocation-jobs" => Self::Jobs,
+            "/v1/models" => Self::SurfaceModels,
             _ => below("/foundation-models")
                 .map(Self::FoundationModel)
                 .or_else(|| below("/inference-profiles").map(Self::InferenceProfile))
@@ -325,6 +347,8 @@ impl Resource {
                 JobAction::Describe => "describe-job",
                 JobAction::Stop => "stop-job",
             },
+            Self::Surface(place) => place.path,
+            Self::SurfaceModels => "/v1/models",
             Self::Unknown => "unknown",
         }
     }

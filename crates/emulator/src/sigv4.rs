@@ -31,8 +31,8 @@ pub(crate) struct Signed<'a> {
     pub(crate) body: &'a [u8],
     /// Value of `x-amz-date`.
     pub(crate) timestamp: &'a str,
-    /// The service that the request is for.
-    pub(crate) service: &'a str,
+    /// The services that the request may be for.
+    pub(crate) services: &'a [&'a str],
 }
 
 impl<'a> Authorization<'a> {
@@ -80,7 +80,7 @@ impl<'a> Authorization<'a> {
 
     fn canonical(&self, request: &Signed<'_>) -> String {
         // Except for S3, the path as sent is encoded once more.
-        let path = match request.service {
+        let path = match self.service {
             "s3" => request.path.split('/').map(|part| encode(&decode(part))).collect::<Vec<_>>(),
             _ => request.path.split('/').map(encode).collect(),
         };
@@ -211,7 +211,7 @@ mod tests {
             headers: &headers,
             body: b"",
             timestamp: "20150830T123600Z",
-            service: "iam",
+            services: &["iam"],
         };
         let text = "Credential=AKIDEXAMPLE/20150830/us-east-1/iam/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=5d672d79c15b13162d9279b0855cfba6789a8edb4c82c400e06b5924a6f2b5d7";
         let authorization = Authorization::parse(text).expect("well formed");

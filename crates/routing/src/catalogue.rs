@@ -6,9 +6,8 @@ use std::sync::Arc;
 use access::spend::Price;
 use schema::openai::models::Model;
 use translate::Profile;
-use translate::chat::Digest;
 use translate::errors::{GrammarRefusal, Notes};
-use translate::profile::{PromptCache, StructuredOutput};
+use translate::profile::{PromptCache, StructuredOutput, Surface};
 
 use crate::suggestions::near;
 use bedrock::{Account, Transport};
@@ -20,6 +19,7 @@ mod ending;
 mod geography;
 mod id;
 mod identified;
+mod identity;
 mod listing;
 mod operator_rows;
 mod overrides;
@@ -30,6 +30,7 @@ mod refused_betas;
 mod regions;
 mod registry;
 mod spelling;
+mod surfaces;
 
 use account::Listing;
 use arn_lookup::ArnLookup;
@@ -254,6 +255,11 @@ impl Catalogue {
             forget_betas(Arc::make_mut(&mut profile));
         }
         let can_be_asked = arn_lookup::can_be_asked(&id) && base.is_none();
+        // Mantle knows models by their own ids alone, and runs them in its region.
+        let model_id = match (profile.surface, &base) {
+            (Surface::Mantle, Some(base)) => base.clone(),
+            _ => model_id,
+        };
         ResolvedModel {
             // The profile's name of a model that only the operator describes cannot be guessed.
             on_demand: id.is_on_demand() && !is_chosen && overrides.base_model.is_none(),
@@ -413,20 +419,6 @@ impl ResolvedModel {
     /// The foundation model of the id, if the catalogue has a row for it alone.
     pub(crate) fn catalogued(&self) -> Option<&str> {
         self.base.as_deref().filter(|base| self.registry().listed(base).is_some())
-    }
-
-    /// Whether both are the same model, perhaps in different regions or accounts, so that either accepts
-    /// what the other has produced.
-    pub fn is_same_model(&self, other: &Self) -> bool {
-        match (&self.base, &other.base) {
-            (Some(one), Some(other)) => one == other,
-            _ => self.model_id == other.model_id,
-        }
-    }
-
-    /// Hash of the model, the same for every name and inference profile of it.
-    pub fn identity(&self) -> u64 {
-        Digest::of(self.base.as_deref().unwrap_or(&self.model_id).as_bytes())
     }
 
     /// Sends later calls of this id to the inference profile that worked.

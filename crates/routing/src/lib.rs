@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use translate::errors::{Condition, Notes};
+use translate::profile::{SurfaceEndpoint, SurfaceHost};
 
 use bedrock::{
     Call, Failure, InvalidModelId, Kind, Service, ServiceError, Transport, UpstreamResponse,
@@ -30,6 +31,7 @@ mod rolling_window;
 mod series;
 mod settings;
 pub mod suggestions;
+mod surface_path;
 mod tags;
 mod target;
 mod weighted;
@@ -65,6 +67,10 @@ pub enum Operation {
     Invoke,
     /// A streamed response in the provider's own body format.
     InvokeStream,
+    /// A complete response in the API of another surface, whose body names the model.
+    Surface(SurfaceEndpoint),
+    /// A streamed response in the API of another surface, as server-sent events.
+    SurfaceStream(SurfaceEndpoint),
 }
 
 /// A call to make, the same for every id that a target may be called by.
@@ -87,27 +93,52 @@ impl Outgoing {
 }
 
 impl Operation {
-    fn name(self) -> &'static str {
+    fn service(self) -> Service {
         match self {
+            Self::Converse | Self::ConverseStream | Self::Invoke | Self::InvokeStream => {
+                Service::Runtime
+            }
+            Self::Surface(endpoint) | Self::SurfaceStream(endpoint) => match endpoint.host {
+                SurfaceHost::Runtime => Service::Runtime,
+                SurfaceHost::Mantle => Service::Mantle,
+            },
+        }
+    }
+
+    fn path(self, model_id: &str) -> Result<String, InvalidModelId> {
+        let operation = match self {
             Self::Converse => "converse",
             Self::ConverseStream => "converse-stream",
             Self::Invoke => "invoke",
             Self::InvokeStream => "invoke-with-response-stream",
+            Self::Surface(endpoint) | Self::SurfaceStream(endpoint) => {
+                return Ok(surface_path::of(endpoint).to_owned());
+            }
+        };
+        model_path(model_id, operation)
+    }
+
+    /// The address on another surface than Converse.
+    pub fn surface(self) -> Option<SurfaceEndpoint> {
+        match self {
+            Self::Converse | Self::ConverseStream | Self::Invoke | Self::InvokeStream => None,
+            Self::Surface(endpoint) | Self::SurfaceStream(endpoint) => Some(endpoint),
         }
     }
 
     /// The form of the response: unary or stream.
     pub fn kind(self) -> Kind {
         match self {
-            Self::Converse | Self::Invoke => Kind::Unary,
-            Self::ConverseStream | Self::InvokeStream => Kind::Stream,
+            Self::Converse | Self::Invoke | Self::Surface(_) => Kind::Unary,
+            Self::ConverseStream | Self::InvokeStream | Self::SurfaceStream(_) => Kind::Stream,
         }
     }
 
     fn accept(self) -> HeaderValue {
-        HeaderValue::from_static(match self.kind() {
-            Kind::Unary => "application/json",
-            Kind::Stream => "application/vnd.amazon.eventstream",
+        HeaderValue::from_static(match self {
+            Self::Converse | Self::Invoke | Self::Surface(_) => "application/json",
+            Self::ConverseStream | Self::InvokeStream => "application/vnd.amazon.eventstream",
+            Self::SurfaceStream(_) => "text/event-stream",
         })
     }
 }
@@ -177,6 +208,7 @@ pub async fn send(
         other => return other,
     };
     if condition(&refusal) == Some(Condition::ProfileOnly)
+        && operation.surface().is_none()
         && let Some(detour) = model.detour()
     {
         match attempt(detour.clone(), body).await {
@@ -217,7 +249,14 @@ fn headers(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, operation.accept());
     match (operation, guardrail.filter(|_| !has_guardrail)) {
-        (Operation::Converse | Operation::ConverseStream, _)
+        // Around a call on another surface: its guardrail is a call of its own.
+        (
+            Operation::Converse
+            | Operation::ConverseStream
+            | Operation::Surface(_)
+            | Operation::SurfaceStream(_),
+            _,
+        )
         | (Operation::Invoke | Operation::InvokeStream, None) => {}
         (Operation::Invoke | Operation::InvokeStream, Some(guardrail)) => {
             for (name, value) in guardrail.headers() {
@@ -247,9 +286,9 @@ fn call(
     body: Bytes,
 ) -> Result<Call, InvalidModelId> {
     Ok(Call {
-        service: Service::Runtime,
+        service: operation.service(),
         method: Method::POST,
-        path: model_path(model_id, operation.name())?,
+        path: operation.path(model_id)?,
         query: None,
         headers,
         body,

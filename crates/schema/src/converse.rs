@@ -7,4 +7,5 @@ pub mod media;
 pub mod message;
 pub mod request;
 pub mod response;
+pub mod sent;
 pub mod tool;

@@ -14,6 +14,7 @@ mod lenient;
 pub mod openai;
 pub mod rerank;
 pub mod retrieve;
+pub mod surface;
 mod text;
 mod whole;
 

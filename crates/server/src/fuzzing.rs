@@ -172,7 +172,7 @@ fn translated(wire: &[u8], size: usize, reply: Reply) -> Vec<u8> {
     };
     for frame in frames {
         let was_complete = chat.is_complete();
-        match step(&frame, &mut chat, &mut out) {
+        match step(&frame, &mut chat, None, &mut out) {
             Ok(progress) => assert!(goes_on(&mut chat, progress, &mut out).is_ok()),
             Err(_) if was_complete => break,
             Err(_) => return out.to_vec(),

@@ -63,6 +63,7 @@ pub(crate) mod pending_call;
 mod repair;
 pub(crate) mod reserve;
 mod respond;
+mod surface_call;
 mod warm_up;
 
 pub(crate) use admit::Admitted;
@@ -262,8 +263,11 @@ async fn show<D: Dialect>(
         let translated = translate.translate::<D>(body, &target, offload).await?;
         let operation = translated.operation(translate.operation);
         report.join(&translated.report);
-        let headers = translated.headers;
-        calls.push(outline(&target, Outgoing { operation, headers, body: translated.body })?);
+        let (headers, mut body) = (translated.headers, translated.body);
+        if translated.guard.is_some() {
+            body = surface_call::after_guardrail(body, operation, &target, offload).await?;
+        }
+        calls.push(outline(&target, Outgoing { operation, headers, body })?);
     }
     dry_run::tell(AttemptLog::to(&target), calls, &report, context, offload).await
 }

@@ -30,6 +30,7 @@ pub mod spent;
 pub mod sse;
 pub mod token_arrays;
 pub mod transcriptions;
+pub mod upstream;
 pub mod vector_stores;
 
 pub use error::Invalid;

@@ -6,15 +6,19 @@ use serde::{Deserialize, Serialize};
 
 mod bodies;
 mod cached;
+mod guardrail;
 mod media;
 mod native;
+mod surface;
 mod thinking;
 mod tools;
 
 pub use bodies::{EmbeddingShape, ImageShape, RerankShape};
 pub use cached::{CachePointAfter, StreamCounts};
+pub use guardrail::GuardrailPlace;
 pub use media::{Citations, Media, Medium, SearchResults};
 pub use native::{MessagesOperation, NativeBeta};
+pub use surface::{MantleBase, Surface, SurfaceApi, SurfaceEndpoint, SurfaceHost};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
     BesideToolCall, CallIds, CallSyntax, SchemaPatterns, SchemaReferences, SchemaRoot, StrictTools,
@@ -41,8 +45,21 @@ pub(crate) const REFUSED_BOUNDS: [&str; 8] = [
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Profile {
-    /// Whether Converse can call the model; other models have InvokeModel bodies of their own.
+    /// Whether the model answers requests of Converse, there or translated for another surface; other models
+    /// have InvokeModel bodies of their own.
     pub converse: bool,
+    /// Where the model is called.
+    pub surface: Surface,
+    /// The APIs of bedrock-runtime that serve the model, the preferred one first.
+    pub runtime_apis: Vec<SurfaceApi>,
+    /// The APIs of bedrock-mantle that serve the model, the preferred one first.
+    pub mantle_apis: Vec<SurfaceApi>,
+    /// Base path of OpenAI's APIs on bedrock-mantle.
+    pub mantle_base: MantleBase,
+    /// The model's id on bedrock-mantle, if it is not the usual id without version.
+    pub mantle_id: String,
+    /// The project or workspace of calls on bedrock-mantle; not a feature of the model, but set per target.
+    pub mantle_project: String,
     /// Place of the system prompt.
     pub system: SystemPrompt,
     /// Whether a conversation may begin with the assistant.
@@ -179,16 +196,6 @@ pub struct Profile {
     pub image: Option<ImageShape>,
 }
 
-/// Place where a guardrail is applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum GuardrailPlace {
-    /// On the call, by Bedrock.
-    OnCall,
-    /// Around the call, by separate operations: the model accepts none on the call.
-    Around,
-}
-
 /// A service tier besides the default one, which all models have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -309,6 +316,8 @@ pub enum OneCall {
     Unsaid,
     /// By `tool_choice.disable_parallel_tool_use`, a field of the model's own.
     ChoiceField,
+    /// By `parallel_tool_calls`, as in OpenAI's APIs.
+    ParallelField,
 }
 
 /// Stop sequences that a model accepts.
@@ -409,6 +418,12 @@ impl Default for Profile {
     fn default() -> Self {
         Self {
             converse: true,
+            surface: Surface::Converse,
+            runtime_apis: vec![SurfaceApi::Chat, SurfaceApi::Responses],
+            mantle_apis: vec![SurfaceApi::Chat, SurfaceApi::Responses],
+            mantle_base: MantleBase::V1,
+            mantle_id: String::new(),
+            mantle_project: String::new(),
             system: SystemPrompt::Native,
             leading_assistant: false,
             trailing_assistant: false,

@@ -130,3 +130,27 @@ fn retry_after_is_read_in_seconds_or_as_a_date() {
         assert_eq!(found.map(|wait| wait.as_millis()), wait, "{told:?}");
     }
 }
+
+#[test]
+fn errors_in_the_envelope_of_other_apis_are_the_services() {
+    let read = |status, body: &'static str| {
+        ServiceError::read(status, HeaderMap::new(), Bytes::from_static(body.as_bytes()))
+    };
+    let openai = r#"{"error":{"message":"The model 'x' does not exist","type":"invalid_request_error","code":"model_not_found","param":null}}"#;
+    let anthropic = r#"{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}"#;
+    for (status, body, exception, message) in [
+        (404, openai, Exception::ResourceNotFound, "The model 'x' does not exist"),
+        (400, openai, Exception::Validation, "The model 'x' does not exist"),
+        (429, anthropic, Exception::Throttling, "slow down"),
+    ] {
+        let error = service(read(status, body));
+        assert_eq!(
+            (error.status, &error.exception, &*error.message),
+            (status, &exception, message)
+        );
+    }
+    for page in [r#"{"error":"bad gateway"}"#, r#"{"error":{"status":502}}"#] {
+        let page = read(502, page);
+        assert!(matches!(page, Failure::Protocol(ProtocolError::ErrorPage { .. })), "{page:?}");
+    }
+}

@@ -10,6 +10,8 @@ use aws_lc_rs::hmac::{self, HMAC_SHA256, Key, Tag};
 
 /// The last part of a credential scope.
 const TERMINATOR: &str = "aws4_request";
+/// The service that takes most calls.
+const USUAL: &str = "bedrock";
 
 /// A derived key and the scope for which it holds.
 pub(super) struct DerivedKey {
@@ -18,9 +20,10 @@ pub(super) struct DerivedKey {
     key: Key,
 }
 
-/// The derived key in use. It is replaced when the day changes; credentials have a cache each.
+/// The derived keys in use: of the service that takes most calls, and of the one that was called last besides
+/// it. They are replaced when the day changes; credentials have a cache each.
 #[derive(Clone, Default)]
-pub(super) struct DerivedKeys(Arc<ArcSwapOption<DerivedKey>>);
+pub(super) struct DerivedKeys(Arc<[ArcSwapOption<DerivedKey>; 2]>);
 
 /// The day, region and service that a signature holds for.
 #[derive(Debug, Clone, Copy)]
@@ -34,11 +37,12 @@ pub(super) struct CredentialScope<'s> {
 impl DerivedKeys {
     /// The key for a scope, derived at its first use.
     pub(super) fn of(&self, keys: &Credentials, scope: CredentialScope<'_>) -> Arc<DerivedKey> {
-        if let Some(derived) = self.0.load_full().filter(|derived| scope.is(&derived.scope)) {
+        let slot = &self.0[usize::from(scope.service != USUAL)];
+        if let Some(derived) = slot.load_full().filter(|derived| scope.is(&derived.scope)) {
             return derived;
         }
         let derived = Arc::new(DerivedKey::new(keys, scope));
-        self.0.store(Some(Arc::clone(&derived)));
+        slot.store(Some(Arc::clone(&derived)));
         derived
     }
 }

@@ -92,7 +92,8 @@ pub(crate) fn answer_record(
         return Err((400, "toolConfig is not supported in batch inference.".to_owned()));
     }
     let body = Bytes::from(input.to_string());
-    let caller = Caller { region: Some(order.region.clone()), account: ACCOUNT.to_owned() };
+    let region = Some(order.region.clone());
+    let caller = Caller { region, service: None, account: ACCOUNT.to_owned() };
     let request = Request { caller, query: "", body: &body };
     let answered = match order.form {
         RecordForm::Converse => converse::answer(state, &request, &order.model, Mode::Unary),

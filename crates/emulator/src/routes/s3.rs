@@ -69,7 +69,7 @@ pub(super) fn answer(
         headers,
         body,
         timestamp: "",
-        service: SERVICE,
+        services: &[SERVICE],
     };
     let authenticated = auth::authenticate(&state.options, &mut signed).map_err(Denied::from);
     let answered = authenticated.and_then(|_| {

@@ -8,6 +8,7 @@ use translate::Profile;
 use translate::profile::PromptCache;
 
 use super::registry::Row;
+use super::surfaces::SurfaceRows;
 
 /// The profile field for the operator's choice of prompt caching.
 const PROMPT_CACHE: &str = "prompt_cache";
@@ -63,14 +64,16 @@ impl ProfileOverrides {
     }
 
     /// The profile of a row, or of no row, with these overrides; called through a geography's inference
-    /// profiles, it includes the fields of that geography. `cache` is the default of the prompt cache mode.
+    /// profiles, it includes the fields of that geography, and those of its surface. `cache` is the default of
+    /// the prompt cache mode.
     pub(super) fn over(
         &self,
         row: Option<&Row>,
         geography: Option<&str>,
         cache: PromptCache,
+        surfaces: &SurfaceRows,
     ) -> Profile {
-        let mut profile = self.laid_over(row, geography);
+        let mut profile = self.laid_over(row, geography, surfaces);
         let told = row.is_some_and(|row| row.overrides.contains_key(PROMPT_CACHE));
         if !told && !self.fields.contains_key(PROMPT_CACHE) {
             profile.prompt_cache = cache;
@@ -78,7 +81,12 @@ impl ProfileOverrides {
         profile
     }
 
-    fn laid_over(&self, row: Option<&Row>, geography: Option<&str>) -> Profile {
+    fn laid_over(
+        &self,
+        row: Option<&Row>,
+        geography: Option<&str>,
+        surfaces: &SurfaceRows,
+    ) -> Profile {
         let within = row.and_then(|row| row.within.get(geography?));
         if self.fields.is_empty() && within.is_none() {
             return row.map(|row| Profile::clone(&row.profile)).unwrap_or_default();
@@ -87,12 +95,14 @@ impl ProfileOverrides {
         overrides.extend(
             within.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
         );
+        let own = overrides.clone();
         overrides.extend(self.fields.iter().map(|(name, value)| (name.clone(), value.clone())));
-        read(overrides).unwrap_or_else(|error| {
+        let profile = read(overrides).unwrap_or_else(|error| {
             // Each field was validated by itself, and none depends on another.
             log::error!("a profile cannot be put together: {error}");
             Profile::default()
-        })
+        });
+        surfaces.laid_under(row, &profile, (&own, &self.fields)).unwrap_or(profile)
     }
 }
 
@@ -112,15 +122,16 @@ mod tests {
         let row = Registry::open().find("meta.llama3-3-70b-instruct-v1:0").unwrap();
         assert_eq!(row.profile.tool_choice, ToolChoices::Auto);
         let mut overrides = ProfileOverrides::default();
-        assert_eq!(overrides.over(Some(row), None, PromptCache::Auto), *row.profile);
+        let none = &SurfaceRows::default();
+        assert_eq!(overrides.over(Some(row), None, PromptCache::Auto, none), *row.profile);
         assert!(overrides.changes_nothing(row, None, PromptCache::Auto));
         overrides.set("structured_output", Value::String("native".to_owned())).unwrap();
         assert!(!overrides.changes_nothing(row, None, PromptCache::Auto));
-        let profile = overrides.over(Some(row), None, PromptCache::Auto);
+        let profile = overrides.over(Some(row), None, PromptCache::Auto, none);
         assert_eq!(profile.structured_output, StructuredOutput::Native);
         assert_eq!(profile.tool_choice, ToolChoices::Auto, "the row's own stay");
         assert_eq!(
-            overrides.over(None, None, PromptCache::Auto).structured_output,
+            overrides.over(None, None, PromptCache::Auto, none).structured_output,
             StructuredOutput::Native
         );
     }
@@ -128,9 +139,12 @@ mod tests {
     #[test]
     fn the_cache_mode_of_a_target_precedes_the_default() {
         let mut overrides = ProfileOverrides::default();
-        assert_eq!(overrides.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Off);
+        let mode = |overrides: &ProfileOverrides| {
+            overrides.over(None, None, PromptCache::Off, &SurfaceRows::default()).prompt_cache
+        };
+        assert_eq!(mode(&overrides), PromptCache::Off);
         overrides.set(PROMPT_CACHE, Value::String("marks".to_owned())).unwrap();
-        assert_eq!(overrides.over(None, None, PromptCache::Off).prompt_cache, PromptCache::Marks);
+        assert_eq!(mode(&overrides), PromptCache::Marks);
     }
 
     #[test]

@@ -53,7 +53,8 @@ impl Catalogue {
         }
         let digest = overrides.digest();
         let base = base.unwrap_or_default();
-        profiles.get_or_make(base, geography, digest, || overrides.over(row, geography, cache))
+        let make = || overrides.over(row, geography, cache, registry.surfaces());
+        profiles.get_or_make(base, geography, digest, make)
     }
 }
 

@@ -15,6 +15,7 @@ use super::geography::PREFIXES;
 use super::overrides::read;
 use super::prices::{PriceBook, Prices, Tier};
 use super::spelling::{Irregular, Spelled, Spellings};
+use super::surfaces::{self, SurfaceRows};
 
 /// Limit of chained `like` keys, against loops.
 const LIKE_DEPTH: usize = 8;
@@ -56,6 +57,8 @@ pub(super) struct Registry {
     /// Models by LiteLLM's word for the family of an imported one.
     imported: BTreeMap<String, String>,
     written: Written,
+    /// Profile fields that differ on other surfaces than Converse.
+    surfaces: SurfaceRows,
     book: Arc<PriceBook>,
 }
 
@@ -78,6 +81,8 @@ pub(super) struct Row {
     pub(super) overrides: Table,
     /// Profile fields that differ through the inference profiles of a geography, by its prefix.
     pub(super) within: BTreeMap<String, Table>,
+    /// Profile fields that differ in an API of another surface than Converse, by the API's name.
+    pub(super) on: BTreeMap<String, Table>,
     /// Region prefixes of its inference profiles, without the dot.
     pub(super) prefixes: Vec<String>,
     /// The bare id is refused on demand.
@@ -107,6 +112,7 @@ impl Default for Row {
             profile: Arc::default(),
             overrides: Table::new(),
             within: BTreeMap::new(),
+            on: BTreeMap::new(),
             prefixes: Vec::new(),
             profile_only: false,
             context: None,
@@ -144,6 +150,9 @@ impl Row {
             }
             read(within.clone()).map_err(|error| format!("within.{geography}: {error}"))?;
         }
+        for (api, on) in &row.on {
+            surfaces::check(api, on).map_err(|error| format!("on.{api}: {error}"))?;
+        }
         Ok(Self { overrides, ..row })
     }
 
@@ -170,6 +179,8 @@ struct File {
     makers: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     imported: BTreeMap<String, String>,
+    #[serde(default)]
+    surfaces: BTreeMap<String, Table>,
     rows: Written,
 }
 
@@ -204,7 +215,7 @@ impl Registry {
             }
             written.insert(name.clone(), row);
         }
-        let mut registry = Self::of(written, &self.book)?;
+        let mut registry = Self::of(written, self.surfaces.clone(), &self.book)?;
         // Names of the compiled-in rows keep their meaning, also when an operator adds models.
         registry.spellings.clone_from(&self.spellings);
         registry.spellings.add(
@@ -267,6 +278,11 @@ impl Registry {
         self.imported.get(family).map(String::as_str)
     }
 
+    /// Profile fields that differ on other surfaces than Converse.
+    pub(super) fn surfaces(&self) -> &SurfaceRows {
+        &self.surfaces
+    }
+
     /// Day of the compiled-in data.
     pub(super) fn dated(&self) -> Option<Day> {
         self.dated
@@ -281,7 +297,8 @@ impl Registry {
 
     fn parse(models: &str, prices: &str) -> Result<Self, String> {
         let models: File = toml::from_str(models).map_err(|error| error.to_string())?;
-        let File { dated, aliases, spellings, makers, imported, mut rows } = models;
+        let File { dated, aliases, spellings, makers, imported, surfaces, mut rows } = models;
+        let surfaces = SurfaceRows::read(surfaces)?;
         let book = Arc::new(PriceBook::parse(prices)?);
         for (_, row) in rows.iter_mut().filter(|(name, _)| !name.ends_with('*')) {
             let family =
@@ -296,8 +313,8 @@ impl Registry {
                 known_tiers(row, prices);
             }
         }
-        let mut registry =
-            Self::of(rows, &book).map_err(|BadRow { row, error }| format!("row {row}: {error}"))?;
+        let mut registry = Self::of(rows, surfaces, &book)
+            .map_err(|BadRow { row, error }| format!("row {row}: {error}"))?;
         registry.irregular = Irregular { aliases, spellings, makers };
         let called = registry.exact.iter().filter(|(_, row)| row.is_called());
         registry.spellings = Spellings::of(&registry.irregular, called.map(|(id, _)| id.as_str()));
@@ -306,12 +323,13 @@ impl Registry {
         Ok(registry)
     }
 
-    fn of(written: Written, book: &Arc<PriceBook>) -> Result<Self, BadRow> {
-        let mut registry = Self { book: Arc::clone(book), ..Self::default() };
+    fn of(written: Written, surfaces: SurfaceRows, book: &Arc<PriceBook>) -> Result<Self, BadRow> {
+        let mut registry = Self { surfaces, book: Arc::clone(book), ..Self::default() };
         for name in written.keys() {
             let mut row = whole(&written, name, 0)
                 .and_then(Row::read)
                 .map_err(|error| BadRow { row: name.clone(), error })?;
+            row.profile = Arc::new(registry.surfaces.profile_of(&row));
             row.priced_like = priced_like(&written, book, name).map(ToOwned::to_owned);
             match name.strip_suffix('*') {
                 Some(beginning) => registry.families.push((beginning.to_owned(), row)),

@@ -208,9 +208,19 @@ fn settings(section: &mut Section<'_>) -> TargetSettings {
     let weight = section.optional("weight", parsers::weight).unwrap_or_default();
     let base_model = section.optional("base_model", parsers::text);
     let wish = section.optional("prompt_cache", parsers::prompt_cache);
+    let surface = section.optional("surface", parsers::surface);
+    let project = section.optional("project", parsers::text);
     let mut accepts = knobs(section);
     if let Some(wish) = wish {
         accepts.want(wish);
+    }
+    for (knob, value) in [("surface", surface), ("mantle_project", project)] {
+        // A value that was read is one of the knob's.
+        if let Some(value) = value
+            && let Err(error) = accepts.set(knob, value.into())
+        {
+            log::error!("{knob} cannot be set: {error}");
+        }
     }
     let unsupported = section.optional("unsupported_params", parsers::unsupported);
     let mut target =

@@ -113,6 +113,16 @@ pub(super) fn other_models(value: &Value) -> Result<OtherModels, Expected> {
 }
 
 /// The mode of the prompt cache.
+/// Where a model is called, by its name in rows of the catalogue.
+pub(super) fn surface(value: &Value) -> Result<String, Expected> {
+    match value {
+        Value::Text(text) if ["converse", "runtime", "mantle"].contains(&text.as_str()) => {
+            Ok(text.clone())
+        }
+        _ => Err("converse, runtime or mantle"),
+    }
+}
+
 pub(super) fn prompt_cache(value: &Value) -> Result<PromptCache, Expected> {
     let words = [PromptCache::Auto, PromptCache::Marks, PromptCache::Off];
     match value {

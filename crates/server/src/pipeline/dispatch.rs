@@ -12,6 +12,7 @@ use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::native_call::BodyForm;
 use super::pending_call::{PendingCall, Translated, UNASKED};
 use super::repair::RepairCall;
+use super::surface_call;
 use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::request::context::RequestContext;
@@ -110,7 +111,7 @@ async fn one<D: Dialect>(
         }
         StartedAnswer::Unary(answer) => {
             let wait = admitted.settlement().waits();
-            let read = answer.read(ANSWER_LIMIT).await;
+            let read = answer.read(ANSWER_LIMIT, call.form()).await;
             drop(wait);
             match read {
                 Ok((body, id)) => (AnswerSource::Whole(body), id),
@@ -215,7 +216,11 @@ async fn attempt<D: Dialect>(
     let (body, check) = match check {
         None => (body, None),
         Some(mut check) => match Box::pin(call.admitted(&mut check, body, target)).await? {
-            GuardedInput::Send(body) => (body, Some(check)),
+            GuardedInput::Send(body) => {
+                let (operation, offload) = (call.at_last(), admitted.offload());
+                let body = surface_call::after_guardrail(body, operation, target, offload).await?;
+                (body, Some(check))
+            }
             GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
             GuardedInput::Answered(body) => {
                 return Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Withheld(body))));
@@ -225,22 +230,31 @@ async fn attempt<D: Dialect>(
     let transport = admitted.transport(target);
     let mut outgoing = call.outgoing(body);
     admitted.settlement().traces(&mut outgoing.headers);
-    let kind = outgoing.operation.kind();
+    let (kind, form) = (outgoing.operation.kind(), call.form());
     let _wait = admitted.settlement().waits();
     let answer = routing::send(&transport, target, outgoing).await?;
     match check {
-        None => begin(answer, kind).await,
+        None => begin(answer, kind, form).await,
         Some(check) => {
             Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Checked { answer, check })))
         }
     }
 }
 
-async fn begin(answer: UpstreamResponse, kind: Kind) -> Result<StartedAnswer, GatewayError> {
+async fn begin(
+    answer: UpstreamResponse,
+    kind: Kind,
+    form: BodyForm,
+) -> Result<StartedAnswer, GatewayError> {
     match kind {
         Kind::Unary => Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Coming(answer)))),
         Kind::Stream => {
-            Ok(StartedAnswer::Stream(Box::new(StartedStream::wait(answer.events()?).await?)))
+            let upstream = form.events();
+            let events = match upstream {
+                None => answer.events()?,
+                Some(_) => answer.server_sent_events()?,
+            };
+            Ok(StartedAnswer::Stream(Box::new(StartedStream::wait(events, upstream).await?)))
         }
     }
 }

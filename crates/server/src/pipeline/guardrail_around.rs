@@ -15,6 +15,7 @@ use translate::guardrail::verdict::{Action, GuardrailVerdict, Side};
 use translate::moderations::{Moderated, Picture};
 
 use super::Admitted;
+use super::native_call::BodyForm;
 use super::pending_call::PendingCall;
 use crate::error::GatewayError;
 use crate::guardrail_api::{GuardrailName, apply_guardrail};
@@ -96,19 +97,24 @@ pub(super) enum UpstreamAnswer {
 }
 
 impl UpstreamAnswer {
-    /// The body that the client may see, and AWS's id of the model's call.
+    /// The body that the client may see, in the form in which it is read later on, and AWS's id of the model's
+    /// call.
     ///
     /// # Errors
     /// The answer did not arrive, or the guardrail could not be called.
-    pub(super) async fn read(self, limit: usize) -> Result<(Bytes, Option<String>), GatewayError> {
+    pub(super) async fn read(
+        self,
+        limit: usize,
+        form: BodyForm,
+    ) -> Result<(Bytes, Option<String>), GatewayError> {
         match self {
             Self::Coming(answer) => {
                 let request_id = answer.request_id.clone();
-                Ok((answer.bytes(limit).await?, request_id))
+                Ok((form.as_read(answer.bytes(limit).await?)?, request_id))
             }
             Self::Checked { answer, check } => {
                 let request_id = answer.request_id.clone();
-                let body = answer.bytes(limit).await?;
+                let body = form.as_read(answer.bytes(limit).await?)?;
                 Ok((check.release(&body).await?, request_id))
             }
             Self::Withheld(body) => Ok((body, None)),

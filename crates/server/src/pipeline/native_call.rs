@@ -1,20 +1,25 @@
 //! Calls in the model's own body: the translation for InvokeModel, and the answers in the model's own form.
 //! Everything else of a request is as with Converse.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schema::converse::request::{ConverseRequest, GuardrailConfig, GuardrailTrace};
 use schema::converse::response::ConverseResponse;
 use serde::de::Error as _;
+use serde_json::json;
 use translate::chat::Delivery;
 use translate::dialect::{Answered, Dialect, NativeAnswered, NativeQuestion};
-use translate::profile::GuardrailPlace;
+use translate::profile::{GuardrailPlace, SurfaceApi, SurfaceEndpoint};
 use translate::spent::Spent;
+use translate::upstream::{self, UpstreamError, UpstreamEvents};
 use translate::{BODY_LIMIT, Stamp};
 
 use super::body_writer::too_large;
 use super::parsed_request::Untranslated;
 use super::pending_call::{TranslateContext, Translated};
+use super::surface_call;
 use crate::error::GatewayError;
+use bedrock::{Failure, ServiceError};
 use routing::{GUARDRAIL_ID, GUARDRAIL_VERSION, Target};
 
 const TRACE: HeaderName = HeaderName::from_static("x-amzn-bedrock-trace");
@@ -27,6 +32,46 @@ pub(super) enum BodyForm {
     Converse,
     /// The model's own.
     Native,
+    /// That of an API on another surface. Its answer is read as Converse's, or as the model's own.
+    Surface(SurfaceEndpoint),
+}
+
+impl BodyForm {
+    /// A complete answer as it is read later on: in Converse's form, or in the model's own.
+    ///
+    /// # Errors
+    /// It cannot be read, or tells of a failure.
+    pub(super) fn as_read(self, body: Bytes) -> Result<Bytes, GatewayError> {
+        match self {
+            Self::Converse | Self::Native => Ok(body),
+            Self::Surface(endpoint) if endpoint.api == SurfaceApi::Messages => Ok(body),
+            Self::Surface(endpoint) => match upstream::answer(&body, endpoint.api) {
+                Ok(answer) => Ok(answer.into()),
+                Err(UpstreamError::Unreadable(error)) => Err(GatewayError::Unreadable(error)),
+                Err(UpstreamError::Failed { exception, message }) => {
+                    let payload = json!({ "message": message }).to_string();
+                    let error = ServiceError::from_event(exception, &payload.into());
+                    Err(Failure::from(error).into())
+                }
+            },
+        }
+    }
+
+    /// The translator of the events of a stream, if they are not Converse's.
+    pub(super) fn events(self) -> Option<UpstreamEvents> {
+        match self {
+            Self::Converse | Self::Native => None,
+            Self::Surface(endpoint) => Some(UpstreamEvents::new(endpoint.api)),
+        }
+    }
+
+    fn is_own(self) -> bool {
+        match self {
+            Self::Converse => false,
+            Self::Native => true,
+            Self::Surface(endpoint) => endpoint.api == SurfaceApi::Messages,
+        }
+    }
 }
 
 /// Whether the call may take the model's own body: a guardrail around it reads Converse's.
@@ -70,6 +115,19 @@ pub(super) fn translated<R>(
     let policy = context.options.policy(target.unsupported);
     let report = report.under(policy)?;
     let profile = &target.model.profile;
+    let (body, form) = match profile.messages_endpoint() {
+        None => (body, BodyForm::Native),
+        // Headers of a guardrail have no effect there.
+        Some(_) if all.contains_key(GUARDRAIL_ID) => return Err(upstream::only_messages().into()),
+        Some(endpoint) => {
+            surface_call::add_headers(profile, endpoint, &mut all)?;
+            let kind = context.operation.kind();
+            (
+                surface_call::messages_body(&body, target, kind, &mut all)?,
+                BodyForm::Surface(endpoint),
+            )
+        }
+    };
     Ok(Translated {
         body: body.into(),
         warms: false,
@@ -83,13 +141,13 @@ pub(super) fn translated<R>(
         params: target.params.clone(),
         origin: profile.keeps_thoughts().then(|| target.origin()),
         thinks_back,
-        form: BodyForm::Native,
+        form,
         headers: all,
         has_betas,
     })
 }
 
-fn value_of(text: &str) -> Result<HeaderValue, Untranslated> {
+pub(super) fn value_of(text: &str) -> Result<HeaderValue, Untranslated> {
     HeaderValue::from_str(text).map_err(|error| Untranslated::Internal(error.to_string()))
 }
 
@@ -119,8 +177,8 @@ pub(super) fn read_answer<D: Dialect>(
     form: BodyForm,
     (reply, stamp): (&D::Reply, Stamp),
 ) -> Result<(Answered<D::Answer>, Spent), GatewayError> {
-    match form {
-        BodyForm::Converse => {
+    match form.is_own() {
+        false => {
             let converse: ConverseResponse<'_> =
                 serde_json::from_slice(body).map_err(GatewayError::Unreadable)?;
             if D::MALFORMED_FAILS && converse.stop_reason.is_malformed() {
@@ -129,7 +187,7 @@ pub(super) fn read_answer<D: Dialect>(
             }
             Ok((D::answer(&converse, reply, stamp), Spent::of(&converse)))
         }
-        BodyForm::Native => {
+        true => {
             let NativeAnswered { answered, spent } =
                 D::native_answer(body, reply, stamp).map_err(GatewayError::Unreadable)?;
             Ok((answered, spent))

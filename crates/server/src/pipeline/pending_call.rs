@@ -8,15 +8,16 @@ use http::HeaderMap;
 use translate::chat::{Defaults, Delivery};
 use translate::dialect::{Dialect, Question, QuestionInput};
 use translate::errors::{refuses_betas, refuses_grammar};
-use translate::profile::{GuardrailPlace, StructuredOutput};
+use translate::profile::{GuardrailPlace, StructuredOutput, Surface};
 use translate::reasoning::{Origin, RestoredReasoning};
-use translate::{Profile, Report, Unsupported};
+use translate::{Profile, Report, Unsupported, upstream};
 
 use super::body_writer::written;
 use super::guardrail_around::{self, Guard};
 use super::json::parse;
 use super::native_call::{self, BodyForm};
 use super::parsed_request::{Untranslated, weight};
+use super::surface_call;
 use crate::error::GatewayError;
 use crate::media::Fetched;
 use crate::offload::Offload;
@@ -183,6 +184,11 @@ impl<D: Dialect> PendingCall<D> {
         }
     }
 
+    /// The form of the last translation.
+    pub(super) fn form(&self) -> BodyForm {
+        self.translated.as_ref().map(|translated| translated.form).unwrap_or_default()
+    }
+
     /// The call for the last translation.
     pub(super) fn outgoing(&self, body: Bytes) -> Outgoing {
         let headers = self.translated.as_ref().map(|translated| translated.headers.clone());
@@ -286,6 +292,8 @@ impl<R> Translated<R> {
             (BodyForm::Converse, Kind::Stream) => Operation::ConverseStream,
             (BodyForm::Native, Kind::Unary) => Operation::Invoke,
             (BodyForm::Native, Kind::Stream) => Operation::InvokeStream,
+            (BodyForm::Surface(endpoint), Kind::Unary) => Operation::Surface(endpoint),
+            (BodyForm::Surface(endpoint), Kind::Stream) => Operation::SurfaceStream(endpoint),
         }
     }
 }
@@ -327,6 +335,10 @@ pub(super) async fn translated<'r, D: Dialect>(
     {
         return native_call::translated(question, context, target);
     }
+    let endpoint = profile.surface_endpoint();
+    if endpoint.is_none() && profile.surface != Surface::Converse {
+        return Err(upstream::only_messages().into());
+    }
     let question = D::question(request, profile, &input)?;
     let thinks_back = question.thinks_back();
     let warms = context.warms(&question, length);
@@ -337,6 +349,9 @@ pub(super) async fn translated<'r, D: Dialect>(
     };
     if profile.guardrail == GuardrailPlace::Around {
         guardrail_around::without_effect(&converse, &mut report);
+    }
+    if let Some(endpoint) = endpoint {
+        surface_call::without_effect(&converse, endpoint, &mut report);
     }
     if let Some(field) = target.model.unheeded() {
         report.ignore(field);
@@ -356,7 +371,19 @@ pub(super) async fn translated<'r, D: Dialect>(
     };
     // A guardrail can check only a complete answer.
     let delivery = if guard.is_some() { Delivery::Whole } else { delivery };
-    let body = written(&converse, length)?;
+    let (mut body, mut headers) = (written(&converse, length)?, HeaderMap::new());
+    let form = endpoint.map_or(BodyForm::Converse, BodyForm::Surface);
+    if let Some(endpoint) = endpoint {
+        surface_call::add_headers(profile, endpoint, &mut headers)?;
+        // A guardrail around the call reads Converse's body, which is translated after it.
+        if guard.is_none() {
+            let kind = match delivery {
+                Delivery::Whole => Kind::Unary,
+                Delivery::AsAsked => context.operation.kind(),
+            };
+            body = surface_call::body(&body, endpoint, target, kind)?;
+        }
+    }
     let origin = profile.keeps_thoughts().then(|| target.origin());
     let (profile, guardrail) = (profile.clone(), target.guardrail.clone());
     let params = target.params.clone();
@@ -373,8 +400,8 @@ pub(super) async fn translated<'r, D: Dialect>(
         params,
         origin,
         thinks_back,
-        form: BodyForm::Converse,
-        headers: HeaderMap::new(),
+        form,
+        headers,
         has_betas: false,
     })
 }

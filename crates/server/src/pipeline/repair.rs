@@ -14,6 +14,7 @@ use super::dispatch::ANSWER_LIMIT;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::native_call::{BodyForm, read_answer};
 use super::pending_call::{PendingCall, RejectedAnswer, TranslateContext, Translated, UNASKED};
+use super::surface_call;
 use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::json_schema::{Conformity, Reasons, Repair, ValidationResult, Validators};
@@ -86,7 +87,12 @@ impl RepairCall {
         let (body, check) = match check {
             None => (body, None),
             Some(mut check) => match check.admit(body).await? {
-                GuardedInput::Send(body) => (body, Some(check)),
+                GuardedInput::Send(body) => {
+                    let (target, offload) = (&self.target, admitted.offload());
+                    let body =
+                        surface_call::after_guardrail(body, operation, target, offload).await?;
+                    (body, Some(check))
+                }
                 GuardedInput::Without(_) => return Err(GatewayError::Internal(UNASKED.to_owned())),
                 GuardedInput::Answered(body) => {
                     let price = CallPrice::of(&self.target.model);
@@ -106,7 +112,7 @@ impl RepairCall {
                 None => UpstreamAnswer::Coming(answer),
                 Some(check) => UpstreamAnswer::Checked { answer, check },
             };
-            answer.read(ANSWER_LIMIT).await
+            answer.read(ANSWER_LIMIT, form).await
         };
         match read.await {
             Ok((body, _)) => {

@@ -177,7 +177,9 @@ async fn of_account(
         }
         // Lists and settings.
         (Service::Control | Service::Agent, None) => EstimatedCost::Nothing,
-        (Service::Runtime | Service::AgentRuntime | Service::S3, None) => EstimatedCost::Unpriced,
+        (Service::Runtime | Service::AgentRuntime | Service::S3 | Service::Mantle, None) => {
+            EstimatedCost::Unpriced
+        }
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
@@ -386,9 +388,11 @@ async fn call(
 fn last_words(service: Service) -> &'static str {
     match service {
         Service::Runtime => "serviceUnavailableException",
-        Service::AgentRuntime | Service::Agent | Service::Control | Service::S3 => {
-            "internalServerException"
-        }
+        Service::AgentRuntime
+        | Service::Agent
+        | Service::Control
+        | Service::S3
+        | Service::Mantle => "internalServerException",
     }
 }
 

@@ -12,6 +12,7 @@ use futures_util::stream::{LocalBoxStream, StreamExt};
 use translate::answer_stream::{AnswerStream, Progress, replay};
 use translate::reasoning::SavedTurn;
 use translate::spent::Spent;
+use translate::upstream::UpstreamEvents;
 
 use super::frames::{CHUNK, StartedStream, step};
 use crate::arrival::arrived;
@@ -23,13 +24,16 @@ use crate::reasoning_store::ReasoningStore;
 use crate::request::context::{of_quota, unix_seconds};
 use crate::request::settlement::Settlement;
 use crate::request::stream_end::logged;
-use bedrock::{Failure, Frame, FrameKind};
+use bedrock::{Failure, Frame, FrameKind, SSE_EVENT};
 use routing::InFlight;
 
 /// Bytes of an event of text besides the text: its JSON and Bedrock's padding.
 const WRAPPING: usize = 70;
 /// The same of an event in a model's own form, besides a quarter of it for base64.
 const NATIVE_WRAPPING: usize = 130;
+
+/// The same of an event in the API of another surface.
+const SURFACE_WRAPPING: usize = 180;
 
 /// One answer, before any of it is translated.
 pub(crate) struct Choice<S> {
@@ -65,6 +69,8 @@ pub(crate) struct Choices<S> {
 /// One answer in progress.
 struct Answer<S> {
     pieces: LocalBoxStream<'static, Result<Piece, Failure>>,
+    /// The translator of its events, if they are not Converse's.
+    upstream: Option<UpstreamEvents>,
     translator: S,
     in_flight: InFlight,
     price: Option<CallPrice>,
@@ -94,8 +100,8 @@ impl<S: AnswerStream> Choices<S> {
         cost: UsageCost,
     ) -> Self {
         let answer = |Choice { source, translator, in_flight, price }| {
-            let pieces = pieces(source);
-            Answer { pieces, translator, in_flight, price }
+            let (pieces, upstream) = pieces(source);
+            Answer { pieces, upstream, translator, in_flight, price }
         };
         let answers = choices.into_iter().map(answer).collect();
         let spent = Spent::default();
@@ -138,6 +144,7 @@ impl<S: AnswerStream> Choices<S> {
             let wrapping = match &**name {
                 "contentBlockDelta" => Some(WRAPPING),
                 CHUNK => Some(payload.len() / 4 + NATIVE_WRAPPING),
+                SSE_EVENT => Some(payload.len().min(SURFACE_WRAPPING)),
                 _ => None,
             };
             settlement.wrote(wrapping.map_or(0, |wrapping| payload.len().saturating_sub(wrapping)));
@@ -251,12 +258,14 @@ impl<S: AnswerStream> Answer<S> {
             // The answer is complete, and the end of the connection is not part of it.
             Some(Err(_)) if was_complete => return Ok(State::Complete),
             Some(Err(failure)) => return Err(failure.into()),
-            Some(Ok(Piece::Frame(frame))) => match step(&frame, &mut self.translator, out) {
-                Ok(progress) => progress,
-                // No further event was expected.
-                Err(_) if was_complete => return Ok(State::Complete),
-                Err(error) => return Err(error),
-            },
+            Some(Ok(Piece::Frame(frame))) => {
+                match step(&frame, &mut self.translator, self.upstream.as_mut(), out) {
+                    Ok(progress) => progress,
+                    // No further event was expected.
+                    Err(_) if was_complete => return Ok(State::Complete),
+                    Err(error) => return Err(error),
+                }
+            }
             Some(Ok(Piece::Whole(body))) => {
                 let answer = serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
                 replay(answer, &mut self.translator, out)?
@@ -295,18 +304,22 @@ fn blamed(in_flight: &mut InFlight, error: GatewayError) -> GatewayError {
 }
 
 /// One stream for the whole answer, so that its idle limit keeps counting while others are read.
-fn pieces(source: AnswerSource) -> LocalBoxStream<'static, Result<Piece, Failure>> {
-    stream! {
-        match source {
-            AnswerSource::Whole(body) => yield Ok(Piece::Whole(body)),
-            AnswerSource::Live(begun) => {
-                let StartedStream { first, mut rest } = *begun;
+fn pieces(
+    source: AnswerSource,
+) -> (LocalBoxStream<'static, Result<Piece, Failure>>, Option<UpstreamEvents>) {
+    match source {
+        AnswerSource::Whole(body) => {
+            (futures_util::stream::iter([Ok(Piece::Whole(body))]).boxed_local(), None)
+        }
+        AnswerSource::Live(begun) => {
+            let StartedStream { first, mut rest, upstream } = *begun;
+            let pieces = stream! {
                 yield Ok(Piece::Frame(first));
                 while let Some(next) = rest.next().await.transpose() {
                     yield next.map(Piece::Frame);
                 }
-            }
+            };
+            (pieces.boxed_local(), upstream)
         }
     }
-    .boxed_local()
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use serde_json::{Value, json};
 use translate::answer_stream::{AnswerStream, NativeEventError, Progress, Truncated};
+use translate::upstream::{self, UpstreamEvents};
 
 use crate::error::{GatewayError, Position};
 use bedrock::{EventStream, Failure, Frame, FrameKind, ServiceError};
@@ -23,6 +24,8 @@ const SHORT: usize = 1024;
 pub(crate) struct StartedStream {
     pub(super) first: Frame,
     pub(super) rest: EventStream,
+    /// The translator of its events, if they are not Converse's.
+    pub(super) upstream: Option<UpstreamEvents>,
 }
 
 impl StartedStream {
@@ -32,11 +35,18 @@ impl StartedStream {
     }
 
     /// Waits for the first frame, so that a call that fails at once still gets a real status.
-    pub(crate) async fn wait(mut events: EventStream) -> Result<Self, GatewayError> {
+    pub(crate) async fn wait(
+        mut events: EventStream,
+        upstream: Option<UpstreamEvents>,
+    ) -> Result<Self, GatewayError> {
         let first = events.next().await?.ok_or(Truncated)?;
+        let told = upstream.as_ref().and_then(|_| upstream::failure(&first.payload));
+        if let Some((exception, message)) = told {
+            return Err(failed(exception, &message));
+        }
         match ServiceError::of_frame(&first) {
             Some(error) => Err(Failure::from(error).into()),
-            None => Ok(Self { first, rest: events }),
+            None => Ok(Self { first, rest: events, upstream }),
         }
     }
 }
@@ -48,12 +58,16 @@ impl StartedStream {
 pub(crate) fn step(
     frame: &Frame,
     translator: &mut impl AnswerStream,
+    upstream: Option<&mut UpstreamEvents>,
     out: &mut BytesMut,
 ) -> Result<Progress, GatewayError> {
     if let Some(error) = ServiceError::of_frame(frame) {
         return Err(Failure::from(error).into());
     }
     let FrameKind::Event(name) = &frame.kind else { return Ok(Progress::default()) };
+    if let Some(upstream) = upstream {
+        return upstream.push(&frame.payload, translator, out).map_err(broken);
+    }
     if name == CHUNK {
         return native(&frame.payload, translator, out);
     }
@@ -88,14 +102,20 @@ fn native(
         long = STANDARD.decode(encoded).map_err(unreadable)?;
         &long[..]
     };
-    translator.push_native(event, out).map_err(|error| match error {
-        NativeEventError::Failed { exception, message } => {
-            let payload = json!({ "message": message }).to_string();
-            Failure::from(ServiceError::from_event(exception, &payload.into())).into()
-        }
+    translator.push_native(event, out).map_err(broken)
+}
+
+fn broken(error: NativeEventError) -> GatewayError {
+    match error {
+        NativeEventError::Failed { exception, message } => failed(exception, &message),
         NativeEventError::Unreadable(error) => GatewayError::Unreadable(error),
         NativeEventError::Unwritable(error) => error.into(),
-    })
+    }
+}
+
+fn failed(exception: &str, message: &str) -> GatewayError {
+    let payload = json!({ "message": message }).to_string();
+    Failure::from(ServiceError::from_event(exception, &payload.into())).into()
 }
 
 fn unreadable(error: impl std::fmt::Display) -> GatewayError {

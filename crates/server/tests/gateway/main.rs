@@ -70,6 +70,7 @@ mod silence;
 mod socket;
 mod streams;
 mod structured;
+mod surfaces;
 mod targets;
 mod telemetry;
 mod thinking;

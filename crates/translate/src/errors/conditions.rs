@@ -208,8 +208,8 @@ pub fn refuses_betas(status: u16, message: &str) -> bool {
 }
 
 /// Returns whether a refusal is about past reasoning: it belongs to another conversation, stands in
-/// another place than originally, or has a signature of another service. (Sources: platform documentation "Preserved thinking" and
-/// issues of open clients, 2026-06 to 2026-11.)
+/// another place than originally, has a signature of another service, or was encrypted for another account. (Sources: platform
+/// documentation "Preserved thinking" and issues of open clients, 2026-06 to 2026-11.)
 pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     let text = message.to_ascii_lowercase();
     let is_bound =
@@ -218,10 +218,12 @@ pub fn is_about_thoughts(status: u16, message: &str) -> bool {
     let is_foreign = ["invalid `signature` in `thinking`", "invalid `data` in `redacted_thinking`"]
         .iter()
         .any(|wording| text.contains(wording));
+    // OpenAI's code, and the text that comes with it.
+    let is_sealed = text.contains("invalid_encrypted_content")
+        || text.contains("encrypted content") && text.contains("could not be");
     let names_thoughts = ["thinking", "reasoning", "block", "signature"];
-    status == 400
-        && (is_bound || is_moved || is_foreign)
-        && names_thoughts.iter().any(|word| text.contains(word))
+    let is_of_thoughts = names_thoughts.iter().any(|word| text.contains(word));
+    status == 400 && (is_sealed || (is_bound || is_moved || is_foreign) && is_of_thoughts)
 }
 
 /// Wordings that must also occur for the region to be the reason.

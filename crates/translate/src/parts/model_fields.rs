@@ -155,6 +155,7 @@ fn set(fields: &mut Map<String, Value>, name: &str, value: impl Into<Value>) {
 pub(crate) fn one_call(chosen: Chosen, fields: &mut Map<String, Value>, profile: &Profile) {
     match profile.one_call {
         OneCall::Unsaid => {}
+        OneCall::ParallelField => set(fields, "parallel_tool_calls", false),
         OneCall::ChoiceField => {
             let choice = fields.entry("tool_choice").or_insert_with(|| match chosen {
                 Chosen::ByMember => json!({}),

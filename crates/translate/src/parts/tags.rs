@@ -4,9 +4,16 @@
 use crate::Report;
 use crate::profile::{Profile, Thinking, ThinkingTags};
 
-/// The tags around reasoning.
-const OPEN: &str = "<thinking>";
-const CLOSE: &str = "</thinking>";
+/// Tags around reasoning.
+#[derive(Debug, Clone, Copy)]
+struct Tags {
+    open: &'static str,
+    close: &'static str,
+}
+
+const THINKING: Tags = Tags { open: "<thinking>", close: "</thinking>" };
+const REASONING: Tags = Tags { open: "<reasoning>", close: "</reasoning>" };
+
 /// White space before a tag beyond which the answer has begun, in bytes.
 const MARGIN: usize = 64;
 
@@ -47,8 +54,9 @@ pub(crate) enum Voice {
 }
 
 /// Receives an answer's text in pieces, cut anywhere, and emits each part once its role is clear.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tagged {
+    tags: Tags,
     place: Place,
     /// A possible tag: white space and the start of one.
     held: String,
@@ -67,7 +75,18 @@ enum Place {
     Answer,
 }
 
+impl Default for Tagged {
+    fn default() -> Self {
+        Self { tags: THINKING, place: Place::default(), held: String::new() }
+    }
+}
+
 impl Tagged {
+    /// For reasoning between `<reasoning>` tags.
+    pub(crate) fn reasoning() -> Self {
+        Self { tags: REASONING, ..Self::default() }
+    }
+
     /// Adds a piece; `out` gets the text that is now certain. At most a tag's length, or the white
     /// space before one, is held back.
     pub(crate) fn push<E>(
@@ -91,13 +110,13 @@ impl Tagged {
                         return Ok(());
                     }
                 },
-                Place::Inside => match rest.split_once(CLOSE) {
+                Place::Inside => match rest.split_once(self.tags.close) {
                     Some((thought, more)) => {
                         said(thought, Voice::Reasoning, out)?;
                         (more, Place::Behind)
                     }
                     None => {
-                        let certain = rest.len() - beginning_of(CLOSE, rest);
+                        let certain = rest.len() - beginning_of(self.tags.close, rest);
                         said(&rest[..certain], Voice::Reasoning, out)?;
                         rest[certain..].clone_into(&mut self.held);
                         return Ok(());
@@ -124,9 +143,9 @@ impl Tagged {
         let in_place = self.place == Place::Behind || blank <= MARGIN;
         // White space after reasoning is dropped as it arrives, so that it cannot accumulate.
         let text = if self.place == Place::Behind { trimmed } else { text };
-        match trimmed.strip_prefix(OPEN).filter(|_| in_place) {
+        match trimmed.strip_prefix(self.tags.open).filter(|_| in_place) {
             Some(more) => Head::Open(more),
-            None if in_place && OPEN.starts_with(trimmed) => Head::Unclear(text),
+            None if in_place && self.tags.open.starts_with(trimmed) => Head::Unclear(text),
             None => Head::Text(text),
         }
     }
@@ -175,7 +194,11 @@ mod tests {
         };
         for piece in pieces {
             tagged.push(piece, &mut out).unwrap();
-            assert!(tagged.held.len() <= MARGIN + OPEN.len(), "{} held", tagged.held.len());
+            assert!(
+                tagged.held.len() <= MARGIN + THINKING.open.len(),
+                "{} held",
+                tagged.held.len()
+            );
         }
         tagged.finish(&mut out).unwrap();
         (thought, answer)
@@ -259,8 +282,8 @@ mod tests {
             let whole = told(&[&text]);
             prop_assert_eq!(told(&pieces), whole.clone());
             // Only the tags and the white space around them are lost.
-            let bare = |text: &str| text.replace(OPEN, "").replace(CLOSE, "").replace([' ', '\n'], "");
-            if !text.contains("<think<") && !whole.0.contains(OPEN) {
+            let bare = |text: &str| text.replace(THINKING.open, "").replace(THINKING.close, "").replace([' ', '\n'], "");
+            if !text.contains("<think<") && !whole.0.contains(THINKING.open) {
                 prop_assert_eq!(bare(&(whole.0 + &whole.1)), bare(&text));
             }
         }

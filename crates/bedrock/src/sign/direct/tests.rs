@@ -74,15 +74,29 @@ proptest! {
 }
 
 #[test]
-fn a_key_is_derived_again_for_another_day_and_region() {
+fn a_key_is_derived_again_for_another_day_region_and_service() {
     let (keys, body, derived) = (keys(None), BodyHash::hash(b"{}"), DerivedKeys::default());
     let request = request("POST", "/model/m/converse", &[]);
     let day = Duration::from_hours(24);
-    for (region, days) in [("us-east-1", 20_000), ("us-east-1", 20_001), ("us-west-2", 20_001)] {
+    let (runtime, mantle) = (Service::Runtime, Service::Mantle);
+    for (region, service, days) in [
+        ("us-east-1", runtime, 20_000),
+        ("us-east-1", runtime, 20_001),
+        ("us-west-2", runtime, 20_001),
+        ("us-west-2", mantle, 20_001),
+        ("us-west-2", runtime, 20_001),
+    ] {
         let now = UNIX_EPOCH + day * days;
-        let ours = authorisation(&request, &body, (&keys, &derived), scope(region, now)).unwrap();
+        let ours = authorisation(
+            &request,
+            &body,
+            (&keys, &derived),
+            SigningScope { service, region, now },
+        )
+        .unwrap();
         let mut signed = request.clone();
-        by_aws(&mut signed, &body, &keys.clone().into(), scope(region, now)).unwrap();
+        by_aws(&mut signed, &body, &keys.clone().into(), SigningScope { service, region, now })
+            .unwrap();
         assert_eq!(Some(&ours.authorization), signed.headers().get(AUTHORIZATION));
     }
 }

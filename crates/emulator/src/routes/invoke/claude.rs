@@ -87,7 +87,7 @@ pub(super) fn remember(state: &State, request: &Request<'_>, target: &Target, co
 }
 
 /// The complete answer.
-pub(super) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
+pub(in crate::routes) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
     let content: Vec<Value> = answer.blocks.iter().map(block).collect();
     let mut message = opened(answer, prompt);
     message["content"] = content.into();
@@ -98,7 +98,7 @@ pub(super) fn response(answer: &Answer, prompt: &Prompt<'_>) -> Value {
 }
 
 /// The answer in chunks, each the data of a server-sent event.
-pub(super) fn chunks(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Value> {
+pub(in crate::routes) fn chunks(answer: &Answer, prompt: &Prompt<'_>) -> Vec<Value> {
     let mut chunks = vec![json!({ "type": "message_start", "message": opened(answer, prompt) })];
     for event in events::of(answer, prompt) {
         let index =

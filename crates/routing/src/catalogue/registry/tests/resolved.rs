@@ -44,6 +44,7 @@ fn facts(row: &Row) -> String {
         profile: _,
         overrides: _,
         within,
+        on,
         prefixes,
         profile_only,
         context,
@@ -78,6 +79,13 @@ fn facts(row: &Row) -> String {
             .map(|(knob, value)| format!("{knob} = {}", serde_json::to_string(value).unwrap()))
             .collect();
         format!("within {geography} {}", overrides.join(", "))
+    }));
+    facts.extend(on.iter().map(|(api, overrides)| {
+        let overrides = overrides.iter();
+        let overrides: Vec<_> = overrides
+            .map(|(knob, value)| format!("{knob} = {}", serde_json::to_string(value).unwrap()))
+            .collect();
+        format!("on {api} {}", overrides.join(", "))
     }));
     facts.join("; ")
 }

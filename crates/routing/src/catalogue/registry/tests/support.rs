@@ -67,6 +67,14 @@ const COLUMNS: &[Column] = &[
             &[("any", "yes"), ("not_blank", "yes"), ("refused", "no")],
         )
     }),
+    ("called by", |row, overrides| {
+        let apis = row.profile.surface_endpoint().map(|endpoint| endpoint.api.name());
+        let place = word(
+            &overrides["surface"],
+            &[("converse", "Converse"), ("runtime", "the runtime's"), ("mantle", "mantle's")],
+        );
+        apis.map_or(place.clone(), |api| format!("{place} {api}"))
+    }),
     ("cache points", |_, overrides| {
         let life =
             word(&overrides["cache_ttl"], &[("five_minutes", "5m"), ("one_hour", "5m or 1h")]);

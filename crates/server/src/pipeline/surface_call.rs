@@ -1,0 +1,139 @@
+//! Calls on another surface than Converse: the body and the headers that its API takes.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use schema::anthropic::object::RawObject;
+use schema::converse::request::ConverseRequest;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+use translate::profile::{Profile, SurfaceApi, SurfaceEndpoint, SurfaceHost};
+use translate::upstream::{self, Unsendable, UpstreamCall, UpstreamDelivery};
+use translate::{BODY_LIMIT, Report};
+
+use super::body_writer::too_large;
+use super::native_call::value_of;
+use super::parsed_request::Untranslated;
+use crate::error::GatewayError;
+use crate::offload::Offload;
+use bedrock::Kind;
+use routing::{Operation, Target};
+
+/// The project of a call in OpenAI's APIs.
+const PROJECT: HeaderName = HeaderName::from_static("openai-project");
+/// The workspace of a call in Anthropic's API.
+const WORKSPACE: HeaderName = HeaderName::from_static("anthropic-workspace-id");
+const VERSION: HeaderName = HeaderName::from_static("anthropic-version");
+const BETA: HeaderName = HeaderName::from_static("anthropic-beta");
+/// The version of Anthropic's API.
+const LATEST: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+/// The body of a call, from the Converse body as it would be sent.
+///
+/// # Errors
+/// The API cannot express it, or it is too large.
+pub(super) fn body(
+    converse: &[u8],
+    endpoint: SurfaceEndpoint,
+    target: &Target,
+    kind: Kind,
+) -> Result<Bytes, Untranslated> {
+    let delivery = match kind {
+        Kind::Unary => UpstreamDelivery::Whole,
+        Kind::Stream => UpstreamDelivery::Events,
+    };
+    let (model, profile) = (target.model.surface_name(), &target.model.profile);
+    let call = UpstreamCall::new(endpoint.api, model, delivery, profile);
+    let body = match upstream::question(converse, &call) {
+        Ok(body) => body,
+        Err(Unsendable::Invalid(invalid)) => return Err(invalid.into()),
+        Err(Unsendable::Json(error)) => return Err(error.into()),
+    };
+    if body.len() > BODY_LIMIT {
+        return Err(too_large().into());
+    }
+    Ok(body.into())
+}
+
+/// The body to send after a guardrail around the call has passed the Converse body.
+///
+/// # Errors
+/// As [`body`].
+pub(super) async fn after_guardrail(
+    converse: Bytes,
+    operation: Operation,
+    target: &Target,
+    offload: &Offload,
+) -> Result<Bytes, GatewayError> {
+    let Some(endpoint) = operation.surface() else { return Ok(converse) };
+    let target = target.clone();
+    let length = converse.len();
+    let work = async move { body(&converse, endpoint, &target, operation.kind()) };
+    Ok(offload.run(length, work).await??)
+}
+
+/// Notes settings of Converse that the API does not have.
+pub(super) fn without_effect(
+    body: &ConverseRequest<'_>,
+    endpoint: SurfaceEndpoint,
+    report: &mut Report,
+) {
+    if body.performance_config.is_some() {
+        report.ignore("performance_config");
+    }
+    if endpoint.api == SurfaceApi::Chat && !body.request_metadata.is_empty() {
+        report.ignore("metadata");
+    }
+}
+
+/// Adds the headers of a call.
+///
+/// # Errors
+/// The project is no header value.
+pub(super) fn add_headers(
+    profile: &Profile,
+    endpoint: SurfaceEndpoint,
+    headers: &mut HeaderMap,
+) -> Result<(), Untranslated> {
+    let name = match endpoint.api {
+        SurfaceApi::Chat | SurfaceApi::Responses => PROJECT,
+        SurfaceApi::Messages => {
+            headers.insert(VERSION, LATEST);
+            WORKSPACE
+        }
+    };
+    if endpoint.host == SurfaceHost::Mantle && !profile.mantle_project.is_empty() {
+        headers.insert(name, value_of(&profile.mantle_project)?);
+    }
+    Ok(())
+}
+
+/// The body of Anthropic's API, from the one that InvokeModel takes: the model and the form of the answer are
+/// members here, version and betas are headers.
+///
+/// # Errors
+/// The body is no object, or a beta is no header value.
+pub(super) fn messages_body(
+    native: &[u8],
+    target: &Target,
+    kind: Kind,
+    headers: &mut HeaderMap,
+) -> Result<Vec<u8>, Untranslated> {
+    let mut body: RawObject<'_> = serde_json::from_slice(native)?;
+    body.remove("anthropic_version");
+    if let Some(betas) = body.get("anthropic_beta") {
+        let betas: Vec<String> = serde_json::from_str(betas.get())?;
+        if !betas.is_empty() {
+            headers.insert(BETA, value_of(&betas.join(","))?);
+        }
+    }
+    body.remove("anthropic_beta");
+    body.set("model", raw(&target.model.surface_name().into())?);
+    if kind == Kind::Stream {
+        body.set("stream", raw(&Value::Bool(true))?);
+    }
+    Ok(serde_json::to_vec(&body)?)
+}
+
+fn raw(value: &Value) -> Result<Box<RawValue>, Untranslated> {
+    Ok(to_raw_value(value)?)
+}
