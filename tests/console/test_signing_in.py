@@ -136,7 +136,7 @@ def test_the_keyboard_is_enough(console: Console, gateway: Gateway) -> None:
     page.locator("[data-act=have-it]").focus()
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline != "none"
-    keyboard.press("Enter")
+    console.press("Enter")
     expect(page.locator("dialog")).to_have_count(0)
     console.press("g", "r")
     keyboard.press("/")

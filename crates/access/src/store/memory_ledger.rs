@@ -173,7 +173,11 @@ impl LedgerState {
     }
 
     pub(super) fn refuse(&mut self, refusals: Vec<Refusal>) {
-        self.refusals.extend(refusals);
+        for one in refusals {
+            if !self.refusals.iter().rev().any(|kept| kept.id == one.id) {
+                self.refusals.push_back(one);
+            }
+        }
         let surplus = self.refusals.len().saturating_sub(MOST_REFUSALS);
         self.refusals.drain(..surplus);
     }

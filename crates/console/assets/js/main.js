@@ -1,7 +1,7 @@
 // The frame of the console: signing in, the screens, the address, the keyboard, and reading again.
 
 import * as api from "./api.js";
-import { append, button, dialog, h, replace, say, select } from "./dom.js";
+import { button, dialog, h, replace, say, select } from "./dom.js";
 import { moment } from "./format.js";
 import { OWN_ZONE, RANGES, hashOf, kept, readHash, zoneOf } from "./range.js";
 import { HELP, SCREENS } from "./texts.js";
@@ -155,13 +155,9 @@ function showBar(params, page) {
 }
 
 function askZone() {
-  const all = Intl.supportedValuesOf?.("timeZone") ?? ["UTC"];
-  dialog("Time zone", (close) => {
-    const list = h("datalist", { id: "zones" }, all.map((value) => h("option", { value })));
-    const input = /** @type {HTMLInputElement} */ (h("input", { list: "zones", "aria-label": "Time zone", value: "" }));
-    return [h("form", { onsubmit: (/** @type {Event} */ event) => { event.preventDefault(); if (input.value) set({ tz: input.value }); close(); } },
-      input, list, h("footer", null, h("button", { type: "submit", class: "primary" }, "Use it")))];
-  }, { onclose: () => void show() });
+  const name = prompt("Time zone, such as Asia/Kathmandu", OWN_ZONE);
+  if (name) set({ tz: name.trim() });
+  else void show();
 }
 
 async function show() {
@@ -275,6 +271,5 @@ setInterval(() => {
 }, 5000);
 window.addEventListener("hashchange", () => void show());
 
-append(document.head, []);
 if (api.restore()) begin().catch(() => { if (api.isSignedIn()) api.signOut("The key of this tab is no longer accepted."); });
 else showSignIn();
