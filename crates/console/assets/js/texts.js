@@ -48,4 +48,4 @@ export const HELP = /** @type {[string, string][]} */ ([
 ]);
 
 export const CONTENT_NOT_KEPT =
-  "Texts of requests and answers are not kept. The access log (log.access) tells each request's id, and the x-request-id header names it to your program.";
+  "Texts of requests and answers are not kept here. The request log can keep them elsewhere (telemetry.requests), by the same id.";
