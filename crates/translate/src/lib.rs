@@ -5,6 +5,7 @@
 
 mod answer;
 pub mod answer_stream;
+pub mod batch;
 pub mod capsule;
 pub mod chat;
 pub mod completions;
