@@ -2,6 +2,7 @@
 //! reserved and settled, and records are changed.
 
 mod admin;
+mod book;
 mod cache;
 mod calls;
 mod keys;

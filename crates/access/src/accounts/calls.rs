@@ -210,6 +210,12 @@ impl Accounts {
         (key, window.map(|window| window.end))
     }
 
+    /// The counters that work of a caller is charged to, without the limits on them.
+    pub(super) fn charged(&self, caller: &Caller, models: &[String], now: UtcTime) -> Vec<Charge> {
+        let told = self.charges(&self.scopes(caller, now), models, now);
+        told.into_iter().map(|told| Charge { max: None, ..told.charge }).collect()
+    }
+
     /// The scopes of a call: those of its caller, and the gateway if it has limits.
     fn scopes<'c>(&'c self, caller: &'c Caller, now: UtcTime) -> Vec<Scope<'c>> {
         let mut all = scopes(caller, now);
@@ -452,7 +458,7 @@ fn holder_scopes<'h>(holder: &'h Holder, now: UtcTime, all: &mut Vec<Scope<'h>>)
     }
 }
 
-fn attribution(caller: &Caller) -> Attribution {
+pub(super) fn attribution(caller: &Caller) -> Attribution {
     let mut who = Attribution {
         customer: caller.customer.as_ref().map(|customer| customer.id.clone()),
         tags: caller.tags.iter().map(|tag| tag.name.clone()).collect(),

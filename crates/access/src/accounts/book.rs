@@ -1,0 +1,43 @@
+//! Rows of work that was not reserved as a call: the jobs of batches, which end hours after they were asked for.
+
+use std::sync::Arc;
+
+use super::Accounts;
+use super::calls::{CallAsk, attribution};
+use crate::Caller;
+use crate::ledger::{CallOutcome, CallState, Closing, Opening};
+use crate::store::StoreError;
+
+impl Accounts {
+    /// Writes the row of work that is done, and charges its cost to every scope of its caller, whether or not there is
+    /// room. Returns whether the row is new: an id is booked once.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub async fn book(
+        &self,
+        caller: &Caller,
+        ask: CallAsk,
+        outcome: CallOutcome,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        let charges = self.charged(caller, &ask.model_names, now);
+        let CallAsk { id, call_type, model_asked, session_id, ip, meta, .. } = ask;
+        let call = Arc::new(Opening {
+            id,
+            at: now,
+            lease_until: now,
+            who: attribution(caller),
+            call_type,
+            model_asked,
+            session_id,
+            ip,
+            meta,
+            estimate: None,
+            charges,
+        });
+        let closing = Closing { call, at: now, state: CallState::Settled, outcome };
+        let written = self.store().close(Arc::from([closing])).await?;
+        Ok(written.first().copied().unwrap_or_default())
+    }
+}
