@@ -105,6 +105,9 @@ pub enum OpenError {
     /// The account used for moderation.
     #[error("moderation: {0}")]
     Moderation(SetupError),
+    /// The account that keeps files.
+    #[error("files: {0}")]
+    Files(SetupError),
     /// A target.
     #[error("model {name:?}: {error}")]
     Target {

@@ -109,6 +109,11 @@ impl fmt::Debug for Unread {
 }
 
 impl Unread {
+    /// A body whose rest is left to its reader.
+    pub(crate) fn of(error: BodyError) -> Self {
+        Self { error, rest: Cell::new(None) }
+    }
+
     /// Attaches the rest of the body to the response. While it is held, actix closes the connection
     /// after the response; once dropped, actix would read and discard a chunked body for as long as it
     /// is sent.
@@ -116,6 +121,11 @@ impl Unread {
         let rest = self.rest.take();
         response.map_body(|_, body| BoxBody::new(Closing { body, _rest: rest }))
     }
+}
+
+/// The response to a request whose body is not read to its end: the connection is closed after it.
+pub(crate) fn close_after(response: HttpResponse, rest: Payload) -> HttpResponse {
+    response.map_body(|_, body| BoxBody::new(Closing { body, _rest: Some(rest) }))
 }
 
 struct Closing {
@@ -178,16 +188,71 @@ async fn skim_within(payload: &mut Payload, limit: Duration) -> bool {
     timeout(limit, all).await.is_ok_and(|all| all.is_some())
 }
 
+/// A body that is used while it arrives, and never held whole.
+pub(crate) struct BodyPieces<'p> {
+    payload: &'p mut Payload,
+    limits: BodyLimits,
+    /// Largest size, in bytes.
+    longest: usize,
+    received: usize,
+    started: Instant,
+}
+
+impl<'p> BodyPieces<'p> {
+    /// The pieces of a body of at most `longest` bytes. Of the limits, those on time between pieces and on the rate apply:
+    /// a long body may take long.
+    ///
+    /// # Errors
+    /// Its head announces too much, or an encoding.
+    pub(crate) fn new(
+        headers: &HeaderMap,
+        payload: &'p mut Payload,
+        limits: BodyLimits,
+        longest: usize,
+    ) -> Result<Self, Unread> {
+        let refused = Unread::of;
+        refuse_encoding(headers).map_err(refused)?;
+        if announced_length(headers).is_some_and(|length| length > longest) {
+            return Err(refused(BodyError::TooLarge(longest)));
+        }
+        Ok(Self { payload, limits, longest, received: 0, started: Instant::now() })
+    }
+
+    /// The next piece; absent at the end.
+    ///
+    /// # Errors
+    /// A limit was reached, or the client broke the framing.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Unread> {
+        let refused = Unread::of;
+        let next = timeout(self.limits.idle, self.payload.next()).await;
+        let Some(piece) = next.map_err(|_| refused(BodyError::TooSlow))? else { return Ok(None) };
+        let piece = piece.map_err(|error| refused(broken(&error)))?;
+        self.received += piece.len();
+        if self.received > self.longest {
+            return Err(refused(BodyError::TooLarge(self.longest)));
+        }
+        if self.limits.trickles(self.received, self.started.elapsed()) {
+            return Err(refused(BodyError::TooSlow));
+        }
+        Ok(Some(piece))
+    }
+}
+
+fn refuse_encoding(headers: &HeaderMap) -> Result<(), BodyError> {
+    match headers.get(CONTENT_ENCODING) {
+        Some(encoding) if encoding.as_bytes() != b"identity" => {
+            Err(BodyError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 async fn read_all(
     headers: &HeaderMap,
     payload: &mut Payload,
     limits: BodyLimits,
 ) -> Result<Bytes, BodyError> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING)
-        && encoding.as_bytes() != b"identity"
-    {
-        return Err(BodyError::Encoded(String::from_utf8_lossy(encoding.as_bytes()).into_owned()));
-    }
+    refuse_encoding(headers)?;
     let announced = announced_length(headers);
     if announced.is_some_and(|length| length > limits.max_mib.bytes()) {
         return Err(BodyError::TooLarge(limits.max_mib.bytes()));

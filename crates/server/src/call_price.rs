@@ -91,6 +91,17 @@ impl CallPrice {
         rounded(self.charged(usage, tier)?.cost.total)
     }
 
+    /// The cost of this usage of a record of a batch job.
+    pub(crate) fn batch_cost(&self, usage: TokenUsage) -> Option<CostUsd> {
+        rounded(self.charged_at(&*self.quote(Tier::Batch)?, usage)?.cost.total)
+    }
+
+    /// The price row of this usage of a batch job, and the source of its price.
+    pub(crate) fn batch_row(&self, usage: TokenUsage) -> Option<(String, String)> {
+        let charged = self.charged_at(&*self.quote(Tier::Batch)?, usage)?;
+        Some((charged.row, charged.source.name().to_owned()))
+    }
+
     /// The cost of what a call may use. Models without a price for output, such as those of embeddings, write none.
     pub(crate) fn estimated(&self, mut usage: TokenUsage) -> Option<CostUsd> {
         let quote = self.quote(Tier::Standard)?;

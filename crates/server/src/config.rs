@@ -32,6 +32,7 @@ mod browser;
 mod calls;
 mod catalogue;
 mod credentials;
+mod file_store;
 pub(crate) mod flags;
 mod json_schema;
 mod key_rules;
@@ -65,6 +66,7 @@ use accounts::{AccessSettings, KeySettings};
 use balance::Routing;
 pub(crate) use calls::UsageCost;
 use calls::{ChatCalls, EmbeddingCalls};
+pub(crate) use file_store::{BatchSettings, FileSettings, SmallBatches};
 pub(crate) use key_rules::{KeyBounds, RecordDefaults};
 pub(crate) use lifecycle::Drain;
 pub(crate) use moderation::Moderation;
@@ -131,6 +133,8 @@ pub struct Config {
     /// The reasoning store, for clients that do not send reasoning back.
     pub(crate) thinking_memory: ThinkingMemory,
     pub(crate) responses: ResponseSettings,
+    pub(crate) files: FileSettings,
+    pub(crate) batches: BatchSettings,
     pub(crate) moderation: Moderation,
     pub(crate) structured_output: StructuredSettings,
     /// Use of inference profiles.
@@ -165,7 +169,7 @@ pub struct Config {
     /// Remarks on the file that are not errors.
     pub(crate) notes: Vec<String>,
     /// Files that values were read from, besides the configuration itself.
-    pub(crate) files: Vec<PathBuf>,
+    pub(crate) read_files: Vec<PathBuf>,
     /// Every value, and where it comes from.
     pub(crate) provenance: Provenance,
 }
@@ -184,7 +188,7 @@ impl Config {
         config.apply_environment(sources, &mut reading);
         config.prefer_profile(sources, &mut reading);
         config.notes = std::mem::take(&mut reading.notes);
-        config.files = std::mem::take(&mut reading.files);
+        config.read_files = std::mem::take(&mut reading.files);
         config.provenance = std::mem::take(&mut reading.provenance);
         let ConfigReader { mut problems, .. } = reading;
         let found = [config.exposure(), config.weak_key(), config.uncounted_limits()];
@@ -300,6 +304,7 @@ impl Config {
             *place = AccountSpec { region, ..AccountSpec::default() };
         }
         self.thinking_memory.stay_home();
+        file_store::stay_home(self);
         self.access.redis_url = None;
     }
 
@@ -331,6 +336,8 @@ impl Config {
             media: MediaSettings::default(),
             thinking_memory: ThinkingMemory::default(),
             responses: ResponseSettings::default(),
+            files: FileSettings::default(),
+            batches: BatchSettings::default(),
             moderation: Moderation::default(),
             structured_output: StructuredSettings::default(),
             cross_region: CrossRegion::default(),
@@ -349,7 +356,7 @@ impl Config {
             shutdown: Drain::default(),
             overload: OverloadLimits::default(),
             notes: Vec::new(),
-            files: Vec::new(),
+            read_files: Vec::new(),
             provenance: Provenance::default(),
         }
     }

@@ -99,6 +99,11 @@ pub(crate) fn is_key_header(name: &str) -> bool {
     KEY_HEADERS.contains(&name) || SECRET_HEADERS.contains(&name)
 }
 
+/// The caller that the middleware found; none where no keys are configured.
+pub(crate) fn identity_of(http: &HttpRequest) -> Option<Identity> {
+    http.extensions().get::<Identity>().cloned()
+}
+
 /// The proven caller of a request; anonymous where no keys are configured.
 pub(crate) fn principal(http: &HttpRequest) -> Option<Principal> {
     match http.extensions().get::<Identity>() {

@@ -29,11 +29,13 @@ mod access;
 mod class;
 mod dialect;
 mod entry;
+mod files;
 mod kept;
 mod rendered;
 
 pub(crate) use access::LimitRefusal;
 pub(crate) use entry::NO_CREDENTIALS;
+pub(crate) use files::FileRefusal;
 pub(crate) use kept::KeptKind;
 pub(crate) use rendered::Rendered;
 
@@ -76,6 +78,8 @@ pub(crate) enum GatewayError {
     UnknownModel { id: String, near: Vec<String> },
     #[error("the {0} is not kept")]
     NotKept(KeptKind, String),
+    #[error("files: {0}")]
+    Files(#[from] FileRefusal),
     #[error("the knowledge base is unknown")]
     UnknownVectorStore(String),
     #[error("the upstream response cannot be read: {}", Position(.0))]
@@ -226,6 +230,7 @@ impl GatewayError {
             )
             .about_model(),
             Self::NotKept(kind, id) => kept::not_kept(*kind, id),
+            Self::Files(refusal) => files::rendered(refusal),
             Self::UnknownVectorStore(id) => entry::unknown_vector_store(id),
             Self::Unreadable(_) => Rendered::new(
                 502,

@@ -14,6 +14,8 @@ use translate::Invalid;
 use crate::error::GatewayError;
 use crate::offload::Offload;
 
+pub(crate) mod stream;
+
 const MULTIPART: &str = "multipart/form-data";
 /// Most parts of a form, and the longest headers of one, in bytes.
 const PARTS: usize = 128;
@@ -48,7 +50,7 @@ pub(crate) async fn as_json(
     Ok(offload.run(length, written).await??.into())
 }
 
-fn declared(headers: &HeaderMap) -> Option<&str> {
+pub(crate) fn declared(headers: &HeaderMap) -> Option<&str> {
     let declared = headers.get(CONTENT_TYPE)?.to_str().ok()?;
     let essence = declared.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case(MULTIPART).then_some(declared)

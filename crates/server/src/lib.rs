@@ -6,6 +6,7 @@
 mod accounts;
 mod announce;
 mod arrival;
+mod batches;
 mod body;
 mod browser;
 mod byte_size;
@@ -21,7 +22,9 @@ mod cutoff;
 mod disconnect;
 mod drain;
 mod draining;
+mod embeddings;
 mod error;
+mod file_store;
 mod files;
 mod form;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -64,6 +67,7 @@ mod token_ids;
 mod white_mask;
 mod write_timeout;
 
+pub use batches::BatchEngine;
 pub use cli::{Cli, drop_blank_variables, run};
 pub use config::{Config, Problem, Problems, Sources};
 pub use reload::{ReloadError, Reloader};

@@ -4,9 +4,9 @@
 use std::fmt;
 
 const CHAT: &str = "Use chat completions, POST {base}/v1/chat/completions.";
-const BATCHES: &str = "Send the requests one by one, or use Bedrock's batch jobs through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens them).";
+const BATCHES: &str = "This gateway serves POST and GET {base}/v1/batches, GET {base}/v1/batches/BATCH_ID and POST {base}/v1/batches/BATCH_ID/cancel.";
 const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model.";
-const MESSAGES: &str = "This gateway serves POST {base}/v1/messages and {base}/v1/messages/count_tokens: set ANTHROPIC_BASE_URL={base}, or base_url=\"{base}\" in Anthropic's SDKs, and send requests one by one.";
+const MESSAGES: &str = "This gateway serves POST {base}/v1/messages, {base}/v1/messages/count_tokens and {base}/v1/messages/batches: set ANTHROPIC_BASE_URL={base}, or base_url=\"{base}\" in Anthropic's SDKs.";
 const VECTOR_STORES: &str = "Knowledge bases of Bedrock's are made and filled in AWS; search one at POST {base}/v1/vector_stores/KNOWLEDGE_BASE_ID/search.";
 
 /// Beginnings of paths of Anthropic's API, each one segment.
@@ -33,9 +33,9 @@ const MISSING: &[(&[&str], &str, &str)] = &[
      "This gateway serves POST {base}/v1/audio/transcriptions and {base}/v1/audio/translations."),
     (&["realtime"], "OpenAI's Realtime API",
      "Use POST {base}/v1/chat/completions with \"stream\": true."),
-    (&["files", "uploads"], "OpenAI's file API",
-     "Put files into the request: file parts with file_data, or image_url parts with data URLs, at POST {base}/v1/chat/completions. For batches: Bedrock's batch jobs."),
-    (&["batches"], "OpenAI's batch API", BATCHES),
+    (&["files", "uploads"], "This part of OpenAI's file API",
+     "Send a file in one piece, POST {base}/v1/files, or put it into the request: file parts with file_data, or image_url parts with data URLs, at POST {base}/v1/chat/completions."),
+    (&["batches"], "This part of OpenAI's batch API", BATCHES),
     (&["fine_tuning", "fine-tunes", "fine_tunes"], "OpenAI's fine-tuning API", CUSTOMISE),
     (&["assistants", "threads"], "OpenAI's Assistants API",
      "Use chat completions with tools, POST {base}/v1/chat/completions, or an agent of Bedrock's: InvokeAgent through AWS's SDKs at {base}/bedrock."),

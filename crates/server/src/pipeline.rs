@@ -52,6 +52,7 @@ pub(crate) mod continuation;
 pub(crate) mod deployment;
 mod dispatch;
 pub(crate) mod dry_run;
+mod file_inputs;
 mod guardrail_around;
 mod identify;
 pub(crate) mod invoke;
@@ -60,6 +61,7 @@ pub(crate) mod json_response;
 mod native_call;
 pub(crate) mod parsed_request;
 pub(crate) mod pending_call;
+pub(crate) mod record;
 mod repair;
 pub(crate) mod reserve;
 mod respond;
@@ -140,6 +142,7 @@ async fn prepared<'n, D: Dialect>(
     let offload = &worker.shared.offload;
     let body = form::as_json(http, incoming.read(body, context).await?, D::FORM, offload).await?;
     let body = deployment::applied(http, body, offload).await?;
+    let body = incoming.with_files(body).await?;
     let now = Arc::clone(incoming.now());
     let media = &now.config.media;
     // It outlives the request, which may borrow from it.

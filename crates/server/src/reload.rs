@@ -180,7 +180,7 @@ impl Reloader {
     pub(crate) async fn stamps(&self) -> Stamps {
         let now = self.shared.now();
         let local = self.sources.directory.join("bedrock.json");
-        let named = self.sources.file.iter().chain([&local]).chain(&now.config.files);
+        let named = self.sources.file.iter().chain([&local]).chain(&now.config.read_files);
         let named: Vec<PathBuf> = named.cloned().collect();
         let look = || named.into_iter().map(|path| (path.clone(), FileStamp::of(&path))).collect();
         let found = files::apart("looking at the configuration files", look).await;

@@ -15,6 +15,7 @@ use crate::state::{AdminPlace, Shared, Worker};
 pub(crate) mod address;
 pub(crate) mod admin;
 pub(crate) mod audio;
+pub(crate) mod batches;
 pub(crate) mod chat;
 pub(crate) mod completions;
 #[cfg(feature = "console")]
@@ -23,8 +24,10 @@ pub(crate) mod conversations;
 pub(crate) mod count;
 pub(crate) mod embeddings;
 pub(crate) mod fallback;
+pub(crate) mod files;
 pub(crate) mod health;
 pub(crate) mod images;
+pub(crate) mod message_batches;
 pub(crate) mod messages;
 mod metrics;
 pub(crate) mod middleware;
@@ -45,14 +48,17 @@ pub(crate) mod vector_stores;
 pub(crate) const SERVED: &[&str] = &[
     "audio/transcriptions",
     "audio/translations",
+    "batches",
     "chat/completions",
     "chat/completions/input_tokens",
     "completions",
     "conversations",
     "embeddings",
+    "files",
     "images/edits",
     "images/generations",
     "messages",
+    "messages/batches",
     "messages/count_tokens",
     "models",
     "moderations",
@@ -234,6 +240,8 @@ fn guarded(app: &mut web::ServiceConfig) {
     for path in ["/v1/audio/translations", "/audio/translations"] {
         app.service(form(path, audio::translations));
     }
+    kept_files(app);
+    kept_message_batches(app);
     for path in ["/v1/vector_stores", "/vector_stores"] {
         app.service(json(&format!("{path}/{{id}}/search"), vector_stores::search));
     }
@@ -264,6 +272,62 @@ fn playground(app: &mut web::ServiceConfig) {
     app.service(json("/v1/responses", responses::create));
     app.service(json("/v1/messages", messages::messages));
     app.service(web::scope(MOUNT).default_service(web::to(native::relay)));
+}
+
+/// Files, and batches of the requests in them.
+fn kept_files(app: &mut web::ServiceConfig) {
+    for path in ["/v1/files", "/files"] {
+        app.service(form(path, files::create).route(web::get().to(files::list)));
+        app.service(
+            web::resource(format!("{path}/{{id}}"))
+                .route(web::get().to(files::read))
+                .route(web::delete().to(files::delete))
+                .default_service(refuse_method("GET, DELETE")),
+        );
+        let content = web::resource(format!("{path}/{{id}}/content"));
+        app.service(
+            content.route(web::get().to(files::content)).default_service(refuse_method("GET")),
+        );
+    }
+    for path in ["/v1/batches", "/batches"] {
+        app.service(json(path, batches::create).route(web::get().to(batches::list)));
+        let cancel = web::resource(format!("{path}/{{id}}/cancel"));
+        app.service(
+            cancel.route(web::post().to(batches::cancel)).default_service(refuse_method("POST")),
+        );
+        app.service(
+            web::resource(format!("{path}/{{id}}"))
+                .route(web::get().to(batches::read))
+                .default_service(refuse_method("GET")),
+        );
+    }
+}
+
+/// Batches in Anthropic's shape.
+fn kept_message_batches(app: &mut web::ServiceConfig) {
+    for path in ["/v1/messages/batches", "/messages/batches"] {
+        app.service(
+            json(path, message_batches::create).route(web::get().to(message_batches::list)),
+        );
+        let cancel = web::resource(format!("{path}/{{id}}/cancel"));
+        app.service(
+            cancel
+                .route(web::post().to(message_batches::cancel))
+                .default_service(refuse_method("POST")),
+        );
+        let results = web::resource(format!("{path}/{{id}}/results"));
+        app.service(
+            results
+                .route(web::get().to(message_batches::results))
+                .default_service(refuse_method("GET")),
+        );
+        app.service(
+            web::resource(format!("{path}/{{id}}"))
+                .route(web::get().to(message_batches::read))
+                .route(web::delete().to(message_batches::delete))
+                .default_service(refuse_method("GET, DELETE")),
+        );
+    }
 }
 
 /// Conversations and their items.

@@ -12,6 +12,7 @@ use actix_web::dev::{Server, ServerHandle};
 
 use crate::accounts;
 use crate::announce;
+use crate::batches::BatchEngine;
 use crate::config::{Config, Sources, ValueOrigin};
 use crate::connection::ConnectionTerms;
 use crate::credential_search;
@@ -51,6 +52,8 @@ pub struct Serving {
     shared: Arc<Shared>,
     certificate: Option<Arc<Certificate>>,
     setup: Settings,
+    /// Works on batches until it is dropped.
+    pub batches: BatchEngine,
     /// The Unix socket, if there is one; dropping it removes the file.
     pub socket: Option<Socket>,
 }
@@ -170,6 +173,7 @@ async fn serve_with(
         telemetry: metrics,
         server,
         handle,
+        batches: BatchEngine::start(&shared),
         shared,
         certificate,
         setup,
@@ -280,6 +284,7 @@ pub(crate) async fn until_stopped(
         shared,
         certificate,
         setup: _,
+        batches,
         socket,
     } = serving;
     announce::bedrock(&shared.now(), is_demo).await;
@@ -322,7 +327,7 @@ pub(crate) async fn until_stopped(
             (count, why) => log::info!("{count} calls were refused because {why}"),
         }
     }
-    drop(socket);
+    drop((batches, socket));
     written.end().await;
     log::info!("stopped");
     Ok(())

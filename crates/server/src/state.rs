@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use access::{Accounts, Admission};
 use actix_server::GracefulShutdownSignal;
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::cutoff::Cutoff;
@@ -22,7 +23,7 @@ use crate::overload::Overload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
 use crate::telemetry::Telemetry;
-use bedrock::{Account, AccountSecret, Sdk, Settings, Transport, TransportPool};
+use bedrock::{Account, AccountSecret, Bucket, Sdk, Settings, Transport, TransportPool};
 use routing::{OpenError, Resolver};
 
 /// Most moderations of large inputs at a time; each holds a thread while Bedrock works.
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicUsize,
     /// Calls in flight, and those refused because there were too many.
     pub(crate) overload: Arc<Overload>,
+    /// Tells of batches that were just made.
+    pub(crate) new_batches: Notify,
     /// Keys, limits and the ledger; `None` without a master key.
     pub(crate) accounts: Option<Arc<Accounts>>,
     /// Place of the admin API.
@@ -91,6 +94,8 @@ pub(crate) struct Snapshot {
     pub(crate) names: Resolver,
     /// The account for moderations.
     pub(crate) moderator: Account,
+    /// The account that keeps files; absent without a bucket.
+    pub(crate) storage: Option<Account>,
     /// The Redis store that replicas share.
     pub(crate) store: Option<Arc<RedisStore>>,
     /// Number of snapshots before this one.
@@ -123,11 +128,19 @@ impl Snapshot {
             .account_at(place, before.map(|before| &before.names))
             .await
             .map_err(OpenError::Moderation)?;
+        let (files, others) = (&config.files, before.map(|before| &before.names));
+        let storage = match &files.bucket {
+            None => None,
+            Some(_) => {
+                let opened = names.account_at(&files.place, others).await;
+                Some(opened.map_err(OpenError::Files)?)
+            }
+        };
         let generation = before.map_or(0, |before| before.generation + 1);
         let store = config.thinking_memory.shared();
         let store =
             RedisStore::open(store.as_ref(), before.and_then(|before| before.store.as_ref()));
-        Ok(Self { config, names, moderator, store, generation })
+        Ok(Self { config, names, moderator, storage, store, generation })
     }
 
     /// Defects of the accounts' trust roots and profiles, as far as files show them.
@@ -167,6 +180,7 @@ impl Shared {
             (Some(_), false) => AdminPlace::Alone,
         };
         Self {
+            new_batches: Notify::new(),
             accounts,
             admin,
             demo_key: None,
@@ -238,6 +252,13 @@ impl Worker {
             self.transports.keep(|account| now.names.holds(account));
         }
         now
+    }
+
+    /// The bucket of files, if one is configured. It is no service of Bedrock, so that no admission is needed.
+    pub(crate) fn bucket(&self, now: &Snapshot) -> Option<Bucket> {
+        let (account, files) = (now.storage.as_ref()?, &now.config.files);
+        let name = files.bucket.as_deref()?;
+        Some(Bucket::new(self.transports.to(account), name, &files.prefix))
     }
 
     /// A connection to an account, for an admitted request.

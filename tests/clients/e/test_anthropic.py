@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from typing import Any
 
 import anthropic
@@ -13,7 +14,7 @@ from pydantic import BaseModel
 
 from aws_environment import REGION
 from invented import request_for, tools, words
-from outcrop_process import Outcrop
+from outcrop_process import PATIENCE, Outcrop
 from page import set_up
 from samples import CLAUDE, NOVA, PNG_BASE64
 
@@ -233,3 +234,34 @@ def test_errors_are_of_their_kind(client: anthropic.Anthropic) -> None:
         messages=[{"role": "user", "content": "one two three four five"}], **cut
     ) as stream:
         stream.until_done()
+
+
+def test_message_batches(client: anthropic.Anthropic, rng: random.Random) -> None:
+    names = words(rng, 100)
+    requests: Any = [
+        {
+            "custom_id": f"m-{number}",
+            "params": {"model": CLAUDE, "max_tokens": LIMIT, "messages": [{"role": "user", "content": f"Who is {name}?"}]},
+        }
+        for number, name in enumerate(names)
+    ]
+    requests[3]["params"]["messages"] = []
+    batch = client.messages.batches.create(requests=requests)
+    deadline = time.monotonic() + PATIENCE
+    while client.messages.batches.retrieve(batch.id).processing_status != "ended":
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    batch = client.messages.batches.retrieve(batch.id)
+    assert (batch.request_counts.succeeded, batch.request_counts.errored) == (99, 1)
+    results = list(client.messages.batches.results(batch.id))
+    assert [one.custom_id for one in results] == [one["custom_id"] for one in requests]
+    for one, name in zip(results, names, strict=True):
+        if one.result.type == "succeeded":
+            assert name in texts(one.result.message)
+        else:
+            assert one.result.type == "errored" and one.custom_id == "m-3"
+            assert one.result.error.error.type == "invalid_request_error"
+    assert batch.id in [one.id for one in client.messages.batches.list(limit=1)]
+    assert client.messages.batches.delete(batch.id).id == batch.id
+    with pytest.raises(anthropic.NotFoundError):
+        client.messages.batches.retrieve(batch.id)

@@ -61,6 +61,21 @@ async fn state(accounts: &Accounts, id: &str) -> (CallState, Option<i64>, Option
     (row.closing.state, outcome.cost.map(Nanodollars::nano), outcome.error_code)
 }
 
+/// Work that ends hours after it was asked for is charged once, beyond its budget too; calls after it find no room.
+pub(crate) async fn work_is_booked_once_by_whichever_replica(open: Opener) {
+    let ((here, _), (there, _)) = (replica(&open).await, replica(&open).await);
+    let made = here.create_key(input(json!({ "max_budget": 0.015 })), None, "ana").await.unwrap();
+    let caller = caller(&here, &made.secret).await;
+    for (accounts, is_new) in [(&here, true), (&there, false), (&here, false)] {
+        let booked = accounts.book(&caller, ask("job", 0), used(2 * CENT)).await.unwrap();
+        assert_eq!(booked, is_new);
+    }
+    assert_eq!(state(&there, "job").await, (CallState::Settled, Some(2 * CENT), None));
+    let refused = call(&here, &caller, "later").await.unwrap_err();
+    let Refused::Budget(budget) = refused else { panic!("{refused:?}") };
+    assert_eq!((budget.spent.nano(), budget.reserved.nano()), (2 * CENT, 0));
+}
+
 pub(crate) async fn ten_of_two_hundred_calls_pass_on_two_replicas(open: Opener) {
     let ((here, _), (there, _)) = (replica(&open).await, replica(&open).await);
     let made = here

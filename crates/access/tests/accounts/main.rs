@@ -77,6 +77,7 @@ topics![
     keys::the_store_holds_no_secret,
     keys::another_pepper_is_refused,
     keys::an_imported_key_works_on,
+    calls::work_is_booked_once_by_whichever_replica,
     calls::ten_of_two_hundred_calls_pass_on_two_replicas,
     calls::a_dropped_call_is_voided_or_estimated,
     calls::every_scope_refuses_by_its_name,

@@ -108,8 +108,10 @@ fn judge(sources: &Sources, file_only: bool) -> Result<Config, Vec<String>> {
 /// Whether a region is all that is missing; the machine that the file is for may have one.
 fn wants_region(error: &ServeError) -> bool {
     let ServeError::Account(error) = error else { return false };
-    let (OpenError::Home(error) | OpenError::Moderation(error) | OpenError::Target { error, .. }) =
-        error;
+    let (OpenError::Home(error)
+    | OpenError::Moderation(error)
+    | OpenError::Files(error)
+    | OpenError::Target { error, .. }) = error;
     matches!(error, SetupError::NoRegion)
 }
 

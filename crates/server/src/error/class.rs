@@ -45,6 +45,7 @@ impl GatewayError {
             | Self::Denied(_)
             | Self::UnknownModel { .. }
             | Self::NotKept(..)
+            | Self::Files(_)
             | Self::TooManyJobs
             | Self::StoreAway(_)
             | Self::MadeElsewhere

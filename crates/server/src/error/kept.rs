@@ -1,16 +1,19 @@
-//! Errors about responses and conversations that are kept here, or made in the background.
+//! Errors about responses, conversations, files and batches that are kept here, or made in the background.
 
 use std::fmt;
 
 use super::{INVALID, Rendered, UNAVAILABLE};
 use crate::quoting;
 
-/// Kinds of what is kept of the Responses API.
+/// Kinds of what is kept here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeptKind {
     Response,
     Conversation,
     Item,
+    File,
+    Batch,
+    Results,
 }
 
 impl fmt::Display for KeptKind {
@@ -19,6 +22,9 @@ impl fmt::Display for KeptKind {
             Self::Response => "response",
             Self::Conversation => "conversation",
             Self::Item => "item",
+            Self::File => "file",
+            Self::Batch => "batch",
+            Self::Results => "batch with results",
         })
     }
 }
@@ -29,6 +35,9 @@ pub(super) fn not_kept(kind: KeptKind, id: &str) -> Rendered {
         KeptKind::Response => "Response",
         KeptKind::Conversation => "Conversation",
         KeptKind::Item => "Item",
+        KeptKind::File => "File",
+        KeptKind::Batch => "Batch",
+        KeptKind::Results => "Results of the batch",
     };
     Rendered::new(404, INVALID, None, format!("{kind} with id '{id}' not found."))
 }

@@ -9,7 +9,8 @@ use bedrock::{Account, Sdk, Transport};
 use routing::{Route, Tags, Target};
 use translate::{S3Access, Unsupported};
 
-use crate::error::GatewayError;
+use crate::error::{FileRefusal, GatewayError};
+use crate::file_store::{FileStore, owner};
 use crate::media::{Fetched, Links};
 use crate::native::path::{MOUNT, below_mount, is_below};
 use crate::native::s3::NativeS3;
@@ -90,11 +91,20 @@ impl Admitted {
         self.admission.holder().and_then(|holder| holder.key.default_estimated_output_tokens)
     }
 
+    /// The caller's files.
+    ///
+    /// # Errors
+    /// The operator names no bucket.
+    pub(crate) fn files(&self) -> Result<FileStore, GatewayError> {
+        let bucket = self.worker.bucket(&self.now).ok_or(FileRefusal::NoBucket)?;
+        Ok(FileStore::new(bucket, owner(self.admission.principal())))
+    }
+
     /// Checks the route of a model call, by its path with and without `/v1`.
     ///
     /// # Errors
     /// The key does not grant it.
-    pub(super) fn check_route(&self, path: &str) -> Result<(), GatewayError> {
+    pub(crate) fn check_route(&self, path: &str) -> Result<(), GatewayError> {
         let group = RouteGroup::Models;
         let check = |name: &str| self.admission.check_route(CallRoute { name, group });
         let other = match path.strip_prefix(BASE) {

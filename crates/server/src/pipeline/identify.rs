@@ -10,11 +10,12 @@ use actix_web::{HttpMessage, HttpRequest};
 use bytes::Bytes;
 use translate::Invalid;
 
-use super::Admitted;
 use super::admit::Sender;
+use super::{Admitted, file_inputs};
 use crate::body::{self, BodySource};
 use crate::credential::{AuthRefusal, Identity, SignedParts};
 use crate::error::GatewayError;
+use crate::file_store::{FileStore, owner};
 use crate::overload::Permit;
 use crate::quoting;
 use crate::reasoning_store::{PartLimits, ReasoningStore};
@@ -113,6 +114,21 @@ impl<'r> Incoming<'r> {
         Ok((incoming, body))
     }
 
+    /// A line of a batch, which is translated and not dispatched. Its request was made here, so that it needs no place
+    /// among the calls in flight.
+    ///
+    /// # Errors
+    /// None of its headers is wrong: it has none of the caller's.
+    pub(crate) fn of_line(
+        worker: &'r Data<Worker>,
+        http: &'r HttpRequest,
+    ) -> Result<Self, GatewayError> {
+        let (now, identity, permit) = (worker.now(), identity(http), None);
+        let options = RequestOptions::read(http.headers(), RouteOptions::Model)?;
+        let (parties, purpose) = (Parties::default(), Purpose::Call);
+        Ok(Self { http, worker, now, identity, options, parties, purpose, permit })
+    }
+
     /// The configuration of this request.
     pub(crate) fn now(&self) -> &Arc<Snapshot> {
         &self.now
@@ -146,6 +162,18 @@ impl<'r> Incoming<'r> {
         self.verify(&body).await?;
         context.asked(&body, self.http.headers());
         Ok(body)
+    }
+
+    /// The body with the content of the caller's files that it names by their ids. Without a bucket it stays as it is.
+    ///
+    /// # Errors
+    /// The caller has no such file, or they are too large.
+    pub(crate) async fn with_files(&self, body: Bytes) -> Result<Bytes, GatewayError> {
+        let Identity::Proven(principal) = &self.identity else { return Ok(body) };
+        let Some(bucket) = self.worker.bucket(&self.now) else { return Ok(body) };
+        let files = FileStore::new(bucket, owner(principal));
+        let filled = file_inputs::filled(&body, &files, &self.now.config.media).await?;
+        Ok(filled.unwrap_or(body))
     }
 
     /// Verifies the signature of a signed request that has no body.

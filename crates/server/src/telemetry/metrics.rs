@@ -1,6 +1,7 @@
 //! Counted values of requests, by labels from closed sets: routes and outcomes of the code, names of models that the
 //! operator or the catalogue knows, and codes of errors. What callers write never becomes a label.
 
+mod batches;
 pub(crate) mod exposition;
 mod ignored;
 mod process;
@@ -190,6 +191,8 @@ pub(crate) struct Metrics {
     fallbacks: [Counter; FallbackReason::ALL.len()],
     errors: SeriesTable<&'static str, Counter>,
     ignored: SeriesTable<&'static str, Counter>,
+    /// Batches that have ended.
+    pub(crate) batches: batches::BatchCounts,
     ending: SeriesTable<Arc<str>, Counter>,
     guardrail_calls: Counter,
     guardrail_units: Counter,

@@ -12,6 +12,7 @@
 mod admin;
 mod answers;
 mod audio;
+mod batches;
 mod browsers;
 mod cache;
 mod caller_texts;
@@ -29,6 +30,7 @@ mod doors;
 mod each_door;
 mod embeddings;
 mod faults;
+mod files;
 mod guarded;
 mod held;
 mod http2;

@@ -16,7 +16,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use outcrop::{Config, ReloadError, Reloader, Socket, Sources, serve};
+use outcrop::{BatchEngine, Config, ReloadError, Reloader, Socket, Sources, serve};
 use serde_json::{Value, json};
 
 /// Longer than any step of a working gateway here, on a machine a hundred times as slow, and shorter than the
@@ -35,6 +35,8 @@ pub(crate) struct Rig {
     directory: PathBuf,
     workers: usize,
     client: Client<HttpConnector, Full<Bytes>>,
+    /// Works on batches as long as the gateway lives.
+    _batches: BatchEngine,
     /// The file of the Unix socket goes with it.
     pub(crate) socket: Option<Socket>,
 }
@@ -180,6 +182,7 @@ impl Rig {
             directory,
             workers,
             client,
+            _batches: serving.batches,
         }
     }
 

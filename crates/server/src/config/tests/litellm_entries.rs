@@ -177,7 +177,7 @@ fn included_files_are_merged_and_lists_joined() {
     let config = load(&directory, main);
     assert_eq!(config.models.keys().collect::<Vec<_>>(), ["other"]);
     assert_eq!(config.routing.retries.more, 0, "the included file comes later");
-    assert!(config.files.contains(&path), "a change of it is a reason to read again");
+    assert!(config.read_files.contains(&path), "a change of it is a reason to read again");
     let config = load(&directory, &format!("{}include: [other.yaml]\n", entry("")));
     assert_eq!(config.models.keys().collect::<Vec<_>>(), ["m", "other"]);
     directory.write("other.yaml", "include: [outcrop.yaml]\nmodel_list:\n- just text\n");

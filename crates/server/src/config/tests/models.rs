@@ -173,7 +173,7 @@ fn values_come_from_the_environment_and_from_files() {
     assert_eq!(targets(&config, "a")[0].model, "nova-lite");
     assert_eq!(bearer("a"), secret("from-a-file"));
     assert_eq!(bearer("b"), secret("named-by-a-variable"));
-    assert_eq!(config.files, [key, named]);
+    assert_eq!(config.read_files, [key, named]);
     let told = |key: &str| {
         let one = provenance.iter().find(|told| told.key == key).unwrap();
         format!("{} from {}", one.value, one.origin)

@@ -12,7 +12,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 
 /// A section's pointer in the schema, and a file with an unknown key in that section.
 #[rustfmt::skip]
-const SECTIONS: [(&str, &str); 37] = [
+const SECTIONS: [(&str, &str); 39] = [
     ("", "zzzzzzzzzzzz: 1\n"),
     ("/properties/access", "access: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/access/properties/database", "access: { database: { zzzzzzzzzzzz: 1 } }\n"),
@@ -39,6 +39,8 @@ const SECTIONS: [(&str, &str); 37] = [
     ("/properties/chat", "chat: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/embeddings", "embeddings: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/thinking_memory", "thinking_memory: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/files", "files: { zzzzzzzzzzzz: 1 }\n"),
+    ("/properties/batches", "batches: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/moderation", "moderation: { zzzzzzzzzzzz: 1 }\n"),
     ("/properties/moderation/properties/guardrail", "moderation: { guardrail: { id: g, version: 1, zzzzzzzzzzzz: 1 } }\n"),
     ("/properties/structured_output", "structured_output: { zzzzzzzzzzzz: 1 }\n"),

@@ -13,7 +13,7 @@ use routing::{FallbackReason, HealthState, RetryReason};
 use super::process::ProcessUse;
 use super::scrape::Scrape;
 use super::values::Histogram;
-use super::{Metrics, Outcome, RequestSeries, STATUS_CLASSES, SettlementKind};
+use super::{Metrics, Outcome, RequestSeries, STATUS_CLASSES, SettlementKind, batches};
 use crate::panic_guard;
 
 type Label<'l> = (&'static str, &'l str);
@@ -271,6 +271,12 @@ fn gateway(metrics: &Metrics, scrape: &Scrape, out: &mut Writer<'_>) -> Result {
     let about = ("outcrop_streams_active", "Streams whose head was sent and that have not ended");
     out.gauge(about, Some(metrics.streams.get()))?;
     let shed = scrape.shed.map(|(reason, count)| ([("reason", reason)], count));
+    let ended = batches::ENDS.into_iter().zip(&metrics.batches.ended);
+    let ended = ended.map(|(status, count)| ([("status", status)], count.get()));
+    out.counters(("outcrop_batches", "Batches that have ended, by status"), ended)?;
+    let lines = batches::LINES.into_iter().zip(&metrics.batches.lines);
+    let lines = lines.map(|(end, count)| ([("end", end)], count.get()));
+    out.counters(("outcrop_batch_lines", "Lines of batches that have ended"), lines)?;
     out.counters(("outcrop_shed", "Calls that were refused because of overload"), shed)?;
     out.gauge(
         ("outcrop_ready", "Whether the gateway wants traffic"),
