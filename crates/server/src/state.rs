@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use access::{Accounts, Admission};
 use actix_server::GracefulShutdownSignal;
 use arc_swap::ArcSwap;
+use futures_util::future::LocalBoxFuture;
 use tokio::sync::Notify;
 
 use crate::config::Config;
@@ -23,8 +24,11 @@ use crate::overload::Overload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
 use crate::telemetry::Telemetry;
-use bedrock::{Account, AccountSecret, Bucket, Sdk, Settings, Transport, TransportPool};
-use routing::{OpenError, Resolver};
+use bedrock::{
+    Account, AccountSecret, AccountSpec, Bucket, Sdk, Settings, SetupError, Transport,
+    TransportPool,
+};
+use routing::{ModelSettings, OpenError, Resolver};
 
 /// Most moderations of large inputs at a time; each holds a thread while Bedrock works.
 const MODERATIONS: usize = 8;
@@ -120,19 +124,16 @@ impl Snapshot {
             timeouts: config.timeouts.of_calls(),
             ..setup.clone()
         };
-        let names =
-            Resolver::open(&config.names(), setup, before.map(|before| &before.names)).await?;
+        let settings = config.names();
+        let names = opening_names(&settings, setup, before.map(|before| &before.names)).await?;
         config.notes.extend(names.doubts());
         let place = &config.moderation.place;
-        let moderator = names
-            .account_at(place, before.map(|before| &before.names))
-            .await
-            .map_err(OpenError::Moderation)?;
         let (files, others) = (&config.files, before.map(|before| &before.names));
+        let moderator = opening(&names, place, others).await.map_err(OpenError::Moderation)?;
         let storage = match &files.bucket {
             None => None,
             Some(_) => {
-                let opened = names.account_at(&files.place, others).await;
+                let opened = opening(&names, &files.place, others).await;
                 Some(opened.map_err(OpenError::Files)?)
             }
         };
@@ -164,6 +165,24 @@ impl Snapshot {
             log::warn!("{more} more notes on the configuration: outcrop check lists them");
         }
     }
+}
+
+/// Opens the accounts of all targets, boxed like [`opening`].
+fn opening_names<'n>(
+    settings: &'n ModelSettings,
+    setup: Settings,
+    before: Option<&'n Resolver>,
+) -> LocalBoxFuture<'n, Result<Resolver, OpenError>> {
+    Box::pin(Resolver::open(settings, setup, before))
+}
+
+/// Opens an account. The work is boxed here, because its state would enlarge that of its caller, and its stack.
+fn opening<'n>(
+    names: &'n Resolver,
+    place: &'n AccountSpec,
+    before: Option<&'n Resolver>,
+) -> LocalBoxFuture<'n, Result<Account, SetupError>> {
+    Box::pin(names.account_at(place, before))
 }
 
 impl Shared {

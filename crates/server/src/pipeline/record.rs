@@ -98,6 +98,10 @@ pub(crate) async fn plan<D: Dialect>(
     }
     let (form, input) = match translated.form {
         BodyForm::Native => (RecordForm::Invoke, translated.body),
+        BodyForm::Surface(_) => {
+            let message = "Jobs of Bedrock do not take this model: send this request by itself.";
+            return Err(unsupported("model", message).into());
+        }
         BodyForm::Converse => {
             let form = RecordForm::of(&target.model.profile);
             let longest = target.model.priced().max_output().unwrap_or(LONGEST);
@@ -159,7 +163,8 @@ impl<D: Dialect> RecordReader for Reader<D> {
             let none = || GatewayError::Internal("a record has no output".to_owned());
             let output = outputs.into_iter().next().ok_or_else(none)?;
             let output = match (body, form) {
-                (BodyForm::Native, _) | (BodyForm::Converse, RecordForm::Converse) => output,
+                (BodyForm::Native | BodyForm::Surface(_), _)
+                | (BodyForm::Converse, RecordForm::Converse) => output,
                 (BodyForm::Converse, RecordForm::Invoke) => {
                     converse_answer(&output).map_or(output, Bytes::from)
                 }

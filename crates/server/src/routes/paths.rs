@@ -14,7 +14,10 @@ use crate::pipeline::deployment::AzureDeployment;
 /// anything below.
 const KNOWN: &[&str] = &[
     "",
+    "batches/*",
     "conversations/*",
+    "files/*",
+    "messages/batches/*",
     "models/*",
     "responses/*",
     "v2/rerank",
@@ -95,6 +98,10 @@ mod tests {
             ("/openai/models", "/v1/models"),
             ("/anthropic/v1/messages", "/v1/messages"),
             ("/anthropic/v1/messages/count_tokens", "/v1/messages/count_tokens"),
+            ("/anthropic/v1/messages/batches", "/v1/messages/batches"),
+            ("/anthropic/v1/messages/batches/a/results", "/v1/messages/batches/a/results"),
+            ("/openai/v1/files/a/content", "/v1/files/a/content"),
+            ("/v1/batches/a/cancel/", "/v1/batches/a/cancel"),
             ("/anthropic/v1/models/a", "/v1/models/a"),
         ] {
             assert_eq!(normalised(path), Some((expected.to_owned(), None)), "{path}");
@@ -112,7 +119,6 @@ mod tests {
             "/openai/deployments/a/assistants",
             "/openai/deployments/embeddings",
             "/anthropic/v1/files",
-            "/anthropic/v1/messages/batches",
         ] {
             assert_eq!(normalised(path), None, "{path}");
         }

@@ -222,6 +222,8 @@ pub(super) const OURS: &[&str] = &[
     "embeddings",
     "media",
     "moderation",
+    "files",
+    "batches",
     "native",
     "eol_aliases",
     "keys",

@@ -43,7 +43,8 @@ fn field_of(key: &str) -> String {
     };
     let is_account = shared != name || ["region", "endpoint_url"].contains(&name);
     match (section, is_account) {
-        ("moderation", true) => format!("moderation.place.{shared}"),
+        ("batches", _) => key.to_owned(),
+        ("files" | "moderation", true) => format!("{section}.place.{shared}"),
         _ => format!("{section}.{shared}"),
     }
 }
