@@ -28,7 +28,9 @@ def peer(name: str, cache: Path, folder: Path, to: int) -> Iterator[Process]:
     endpoint = {**KEYS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{to}",
                 "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"http://127.0.0.1:{to}"}
     if name == "litellm":
-        arguments, environment, ready = litellm(cache, folder, port, to), {}, "/health/liveliness"
+        # Without keys, as the gateway is measured.
+        environment = {"LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+        arguments, ready = litellm(cache, folder, port, to), "/health/liveliness"
     else:
         program = cache / "bedrock-gateway"
         if not (program / "bin").is_dir():

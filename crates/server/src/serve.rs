@@ -240,7 +240,7 @@ fn bind_admin(address: SocketAddr, from: AdminAddress) -> Result<Option<TcpListe
 /// Opens the request log, if the operator keeps one.
 fn open_request_log(telemetry: &Telemetry, snapshot: &Snapshot) {
     let settings = &snapshot.config.telemetry.requests;
-    let Some(destination) = settings.destination.clone() else { return };
+    let Some(destination) = settings.destination() else { return };
     let destination = destination.opened(|| Transport::new(snapshot.names.home()));
     let log = RequestLog::start(settings, destination);
     // It is set once in the life of a process.

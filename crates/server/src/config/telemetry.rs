@@ -9,7 +9,7 @@ use super::provenance::{Show, ValueOrigin};
 use super::reader::ConfigReader;
 use super::section::Section;
 use super::{Config, Problem, Sources, parsers};
-use crate::telemetry::request_log::{Destination, RedactedPattern, Redaction, RequestLogSettings};
+use crate::telemetry::request_log::{RedactedPattern, Redaction, RequestLogSettings};
 #[cfg(feature = "otlp")]
 use crate::telemetry::traces::export::{self, ExportSettings, Resource};
 use bedrock::AccountSecret;
@@ -113,13 +113,12 @@ pub(super) fn read(root: &mut Section<'_>, telemetry: &mut TelemetrySettings) {
 fn read_requests(section: &mut Section<'_>, requests: &mut RequestLogSettings) {
     section.section("requests", |section| {
         let line = section.line("s3").unwrap_or(1);
-        let file = section.optional("file", parsers::path);
-        let s3 = section.optional("s3", parsers::s3_place);
-        if file.is_some() && s3.is_some() {
+        section.set("file", &mut requests.file, |value| parsers::path(value).map(Some));
+        section.set("s3", &mut requests.s3, |value| parsers::s3_place(value).map(Some));
+        if requests.file.is_some() && requests.s3.is_some() {
             let message = "telemetry.requests names a file and S3".to_owned();
             section.reading.complain(line, message, "leave one of them out");
         }
-        requests.destination = s3.map(|place| Destination::S3(Box::new(place))).or(file.map(Destination::File));
         section.set("sample", &mut requests.sample, parsers::part);
         section.set("max_kib", &mut requests.max_kib, parsers::count);
         let line = section.line("redact").unwrap_or(1);

@@ -3,6 +3,7 @@
 //! its own makes lines of them, removes what must not be kept, and writes them.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,8 +38,10 @@ const LAST: Duration = Duration::from_secs(5);
 /// Settings of the request log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RequestLogSettings {
-    /// The place of the lines; absent keeps no content.
-    pub(crate) destination: Option<Destination>,
+    /// The file that lines are appended to. Without it and `s3` no content is kept.
+    pub(crate) file: Option<PathBuf>,
+    /// The place of objects of lines.
+    pub(crate) s3: Option<S3Place>,
     /// Part of the requests that are kept.
     pub(crate) sample: routing::Thousandths,
     /// Most bytes of a body that are kept, in KiB. A longer body is left out, with its size.
@@ -50,11 +53,20 @@ pub(crate) struct RequestLogSettings {
 impl Default for RequestLogSettings {
     fn default() -> Self {
         Self {
-            destination: None,
+            file: None,
+            s3: None,
             sample: routing::Thousandths(1000),
             max_kib: 1024,
             redact: Redaction::default(),
         }
+    }
+}
+
+impl RequestLogSettings {
+    /// The place of the lines, if there is one.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        let s3 = self.s3.clone().map(|place| Destination::S3(Box::new(place)));
+        s3.or_else(|| self.file.clone().map(Destination::File))
     }
 }
 
