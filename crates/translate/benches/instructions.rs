@@ -1,6 +1,6 @@
 //! Repeats one translation, for a counter of instructions: `instructions CASE TIMES`. Without arguments it prints the
 //! cases.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, missing_docs)]
 
 use std::hint::black_box;
 
