@@ -60,7 +60,7 @@ fn account(variables: &[(&str, &str)]) -> Value {
     serde_json::from_str(report).unwrap()
 }
 
-fn urls(hosts: [&str; 4]) -> Value {
+fn urls(hosts: [&str; 5]) -> Value {
     json!(hosts.map(|host| format!("https://{host}")))
 }
 
@@ -68,7 +68,7 @@ const FIPS: (&str, &str) = ("AWS_USE_FIPS_ENDPOINT", "true");
 const DUAL: (&str, &str) = ("AWS_USE_DUALSTACK_ENDPOINT", "true");
 
 /// Region, settings, and the host of every service.
-type Hosts = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 4]);
+type Hosts = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 5]);
 
 const HOSTS: [Hosts; 6] = [
     (
@@ -79,6 +79,7 @@ const HOSTS: [Hosts; 6] = [
             "bedrock.us-east-1.amazonaws.com",
             "bedrock-agent-runtime.us-east-1.amazonaws.com",
             "bedrock-agent.us-east-1.amazonaws.com",
+            "bedrock-mantle.us-east-1.api.aws",
         ],
     ),
     (
@@ -89,6 +90,7 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-fips.us-west-2.amazonaws.com",
             "bedrock-agent-runtime-fips.us-west-2.amazonaws.com",
             "bedrock-agent-fips.us-west-2.amazonaws.com",
+            "bedrock-mantle-fips.us-west-2.api.aws",
         ],
     ),
     (
@@ -99,6 +101,7 @@ const HOSTS: [Hosts; 6] = [
             "bedrock.eu-west-1.api.aws",
             "bedrock-agent-runtime.eu-west-1.api.aws",
             "bedrock-agent.eu-west-1.api.aws",
+            "bedrock-mantle.eu-west-1.api.aws",
         ],
     ),
     (
@@ -109,6 +112,7 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-fips.us-east-1.api.aws",
             "bedrock-agent-runtime-fips.us-east-1.api.aws",
             "bedrock-agent-fips.us-east-1.api.aws",
+            "bedrock-mantle-fips.us-east-1.api.aws",
         ],
     ),
     (
@@ -119,6 +123,7 @@ const HOSTS: [Hosts; 6] = [
             "bedrock.us-gov-west-1.amazonaws.com",
             "bedrock-agent-runtime.us-gov-west-1.amazonaws.com",
             "bedrock-agent.us-gov-west-1.amazonaws.com",
+            "bedrock-mantle.us-gov-west-1.api.aws",
         ],
     ),
     (
@@ -129,6 +134,7 @@ const HOSTS: [Hosts; 6] = [
             "bedrock.cn-north-1.amazonaws.com.cn",
             "bedrock-agent-runtime.cn-north-1.amazonaws.com.cn",
             "bedrock-agent.cn-north-1.amazonaws.com.cn",
+            "bedrock-mantle.cn-north-1.api.amazonwebservices.com.cn",
         ],
     ),
 ];
@@ -171,6 +177,7 @@ fn endpoint_overrides_are_found_like_the_sdk_finds_them() {
         ("AWS_ENDPOINT_URL_BEDROCK", "http://127.0.0.1:2"),
         ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME", "http://127.0.0.1:3"),
         ("AWS_ENDPOINT_URL_BEDROCK_AGENT", "http://127.0.0.1:4"),
+        ("AWS_ENDPOINT_URL_BEDROCK_MANTLE", "http://127.0.0.1:5"),
     ];
     let common = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     let ours = [
@@ -178,12 +185,13 @@ fn endpoint_overrides_are_found_like_the_sdk_finds_them() {
         "http://127.0.0.1:2",
         "http://127.0.0.1:3",
         "http://127.0.0.1:4",
+        "http://127.0.0.1:5",
     ];
     let report = account(&[&[region, common], &own[..]].concat());
     assert_eq!(report["endpoints"], json!(ours), "{report}");
 
     let report = account(&[region, common, own[1]]);
-    let expected = [common.1, own[1].1, common.1, common.1];
+    let expected = [common.1, own[1].1, common.1, common.1, common.1];
     assert_eq!(report["endpoints"], json!(expected), "{report}");
 
     let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
@@ -205,8 +213,13 @@ fn a_profiles_services_section_counts() {
     );
     let path = file.path.to_str().unwrap();
     let report = account(&[("AWS_CONFIG_FILE", path), ("AWS_PROFILE", "dev")]);
-    let expected =
-        ["http://127.0.0.1:5/x", "http://127.0.0.1:9", "http://127.0.0.1:9", "http://127.0.0.1:6"];
+    let expected = [
+        "http://127.0.0.1:5/x",
+        "http://127.0.0.1:9",
+        "http://127.0.0.1:9",
+        "http://127.0.0.1:6",
+        "http://127.0.0.1:9",
+    ];
     assert_eq!(report["endpoints"], json!(expected), "{report}");
     assert_eq!(report["source"], "profile dev");
 }

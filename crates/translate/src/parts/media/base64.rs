@@ -4,6 +4,8 @@
 
 /// Bytes at the beginning of a file that are searched for its format.
 pub(super) const HEAD: usize = 3072;
+/// Bytes that are checked before the first wrong one counts.
+const CHUNK: usize = 256;
 
 /// Returns whether the text is base64 in the standard alphabet, padded to a multiple of four, and
 /// not empty.
@@ -11,7 +13,13 @@ pub(crate) fn is_valid(data: &str) -> bool {
     let digits = digits(data);
     !digits.is_empty()
         && data.len().is_multiple_of(4)
-        && digits.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+        && digits.chunks(CHUNK).all(|chunk| chunk.iter().fold(true, |all, &b| all & is_digit(b)))
+}
+
+/// Whether a byte is a digit of base64, without a branch: the compiler then compares many bytes at a time.
+fn is_digit(b: u8) -> bool {
+    let is_in = |first: u8, count: u8| b.wrapping_sub(first) < count;
+    is_in(b'A', 26) | is_in(b'a', 26) | is_in(b'0', 10) | (b == b'+') | (b == b'/')
 }
 
 /// Decoded length of valid base64, in bytes.
@@ -118,6 +126,14 @@ mod tests {
         for text in ["", "=", "====", "AAA", "A=AA", "AA A", "AA-_", "AAAA=", "ÄÄ"] {
             assert!(!is_valid(text), "{text}");
         }
+        for byte in 0..=u8::MAX {
+            let usual = byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
+            assert_eq!(is_digit(byte), usual, "{byte}");
+        }
+        let mut long = "A".repeat(CHUNK * 3);
+        assert!(is_valid(&long));
+        long.replace_range(CHUNK * 2 + 1..CHUNK * 2 + 2, "-");
+        assert!(!is_valid(&long));
     }
 
     #[test]
