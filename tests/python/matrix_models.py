@@ -14,6 +14,8 @@ HERE = ("us", "global")
 UNKNOWN = "nobody.knows-this-v1:0"
 # Profile fields of models that do not chat; the first is that of embedding models.
 EMBEDS, NO_CONVERSE = "embedding =", "converse = false"
+# The profile field of models that are called on another surface than Converse. `surfaces` of the Rust tests has them.
+ELSEWHERE = "surface ="
 # Profile fields with a value of each model's own, which do not define a family.
 FIGURES = ("most_max_tokens",)
 
@@ -63,7 +65,9 @@ def model(name: str, called: str, knobs: list[str], ended: bool) -> Model:
     """A model by its profile fields."""
     embeds = any(knob.startswith(EMBEDS) for knob in knobs)
     shared = frozenset(knob for knob in knobs if not knob.startswith(FIGURES))
-    return Model(name, called, shared, embeds, not embeds and NO_CONVERSE not in knobs, ended)
+    is_elsewhere = any(knob.startswith(ELSEWHERE) for knob in knobs)
+    chats = not (embeds or is_elsewhere) and NO_CONVERSE not in knobs
+    return Model(name, called, shared, embeds, chats, ended)
 
 
 def one_of_each(among: list[Model]) -> list[Model]:

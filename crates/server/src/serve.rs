@@ -223,11 +223,11 @@ struct AdminAddress {
 fn bind_admin(address: SocketAddr, from: AdminAddress) -> Result<Option<TcpListener>, ServeError> {
     match TcpListener::bind(address) {
         Ok(listener) => Ok(Some(listener)),
-        Err(error) if from.is_told => Err(ServeError::Bind(address, error)),
         Err(_) if from.is_demo => {
             let bound = TcpListener::bind((address.ip(), 0));
             bound.map(Some).map_err(|error| ServeError::Bind(address, error))
         }
+        Err(error) if from.is_told => Err(ServeError::Bind(address, error)),
         Err(error) => {
             log::warn!(
                 "the admin API is not served, because {address} cannot be listened on: {error}; name another address in admin.listen (OUTCROP_ADMIN_LISTEN)"

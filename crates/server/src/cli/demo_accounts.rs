@@ -8,8 +8,8 @@ use access::accounts::{AccountSettings, AdminError, NewKey, OpenError};
 use access::ledger::{Attribution, CallOutcome, CallState, Closing, Opening, Refusal, ScopeKind};
 use access::store::{MemoryStore, RecordQuery, StoreError};
 use access::{
-    Accounts, CustomerRecord, KeyInput, KeyRecord, Limits, Nanodollars, RecordKind, TagRecord,
-    TeamInput, TeamRecord, UserRecord, UtcTime,
+    Accounts, CustomerRecord, KeyInput, KeyRecord, Limits, Nanodollars, NoRandomness, Pepper,
+    RecordKind, TagRecord, TeamInput, TeamRecord, UserRecord, UtcTime,
 };
 use bedrock::AccountSecret;
 use serde_json::json;
@@ -60,6 +60,8 @@ pub(crate) enum DemoError {
     Record(#[from] AdminError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Random(#[from] NoRandomness),
     #[error("a record of the demo: {0}")]
     Field(#[from] access::InvalidField),
     #[error("a record of the demo: {0}")]
@@ -69,7 +71,9 @@ pub(crate) enum DemoError {
 impl DemoAccounts {
     /// Opens the accounts and invents their past.
     pub(crate) async fn open() -> Result<Self, DemoError> {
-        let settings = AccountSettings::default();
+        // One of its own: the store ends with the demo, and a warning about its pepper would help nobody.
+        let pepper = Some(Pepper::given(&Pepper::generate()?)?);
+        let settings = AccountSettings { pepper, ..AccountSettings::default() };
         let accounts = Accounts::open(Arc::new(MemoryStore::new()), settings).await?;
         let keys = records(&accounts).await?;
         let calls = calls(&keys, accounts.now());
