@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Accounts;
-use super::calls::{CallAsk, attribution};
+use super::calls::CallAsk;
 use crate::Caller;
 use crate::ledger::{CallOutcome, CallState, Closing, Opening};
 use crate::store::StoreError;
@@ -22,20 +22,7 @@ impl Accounts {
     ) -> Result<bool, StoreError> {
         let now = self.now();
         let charges = self.charged(caller, &ask.model_names, now);
-        let CallAsk { id, call_type, model_asked, session_id, ip, meta, .. } = ask;
-        let call = Arc::new(Opening {
-            id,
-            at: now,
-            lease_until: now,
-            who: attribution(caller),
-            call_type,
-            model_asked,
-            session_id,
-            ip,
-            meta,
-            estimate: None,
-            charges,
-        });
+        let call = Arc::new(Opening { estimate: None, ..ask.opening(caller, now, charges) });
         let closing = Closing { call, at: now, state: CallState::Settled, outcome };
         let written = self.store().close(Arc::from([closing])).await?;
         Ok(written.first().copied().unwrap_or_default())

@@ -43,6 +43,26 @@ pub struct CallAsk {
     pub meta: Option<String>,
 }
 
+impl CallAsk {
+    /// The row of the call as it is opened, with its estimate.
+    pub(super) fn opening(self, caller: &Caller, now: UtcTime, charges: Vec<Charge>) -> Opening {
+        let Self { id, call_type, model_asked, cost, session_id, ip, meta, .. } = self;
+        Opening {
+            id,
+            at: now,
+            lease_until: now,
+            who: attribution(caller),
+            call_type,
+            model_asked,
+            session_id,
+            ip,
+            meta,
+            estimate: cost,
+            charges,
+        }
+    }
+}
+
 /// The reasons for which a call is not reserved.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -133,20 +153,8 @@ impl Accounts {
         let rates = self.rates.take(&ask.id, &rates, ask.tokens, now).await;
         let mut rates = rates.map_err(Refused::Rate)?;
         let told = self.charges(&scopes, &ask.model_names, now);
-        let CallAsk { id, call_type, model_asked, cost, session_id, ip, meta, .. } = ask;
-        let call = Opening {
-            id,
-            at: now,
-            lease_until: now,
-            who: attribution(caller),
-            call_type,
-            model_asked,
-            session_id,
-            ip,
-            meta,
-            estimate: cost,
-            charges: told.iter().map(|told| told.charge.clone()).collect(),
-        };
+        let charges = told.iter().map(|told| told.charge.clone()).collect();
+        let call = ask.opening(caller, now, charges);
         match self.ledger.open(call, &self.clock).await {
             Ok(opened) => Ok(Reservation { opened: Some(opened), rates, sent: false }),
             Err(refusal) => {
@@ -458,7 +466,7 @@ fn holder_scopes<'h>(holder: &'h Holder, now: UtcTime, all: &mut Vec<Scope<'h>>)
     }
 }
 
-pub(super) fn attribution(caller: &Caller) -> Attribution {
+fn attribution(caller: &Caller) -> Attribution {
     let mut who = Attribution {
         customer: caller.customer.as_ref().map(|customer| customer.id.clone()),
         tags: caller.tags.iter().map(|tag| tag.name.clone()).collect(),
