@@ -82,6 +82,7 @@ struct Exchange {
 /// A body as far as it is kept.
 #[derive(Debug, Default)]
 struct Content {
+    /// Empty for a body that is too large.
     pieces: Vec<Bytes>,
     /// All bytes of the body.
     size: usize,
@@ -115,12 +116,8 @@ impl RequestLog {
     pub(crate) fn start(settings: &RequestLogSettings, destination: Destination) -> Self {
         let (queue, entries) = mpsc::channel(QUEUE);
         let counts = Arc::<Counts>::default();
-        let writer = Writer {
-            destination,
-            redact: settings.redact.clone(),
-            most: settings.max_kib * 1024,
-            counts: Arc::clone(&counts),
-        };
+        let writer =
+            Writer { destination, redact: settings.redact.clone(), counts: Arc::clone(&counts) };
         tokio::spawn(panic_guard::noted("writing the request log", writer.run(entries)));
         let (sample, most) = (settings.sample.0, settings.max_kib * 1024);
         Self { queue, sample, most, counts }
@@ -226,7 +223,6 @@ impl Drop for Inner {
 struct Writer {
     destination: Destination,
     redact: Redaction,
-    most: usize,
     counts: Arc<Counts>,
 }
 
@@ -268,11 +264,11 @@ impl Writer {
             return;
         }
         let count = u64::try_from(exchanges.len()).unwrap_or_default();
-        let (redact, most) = (self.redact.clone(), self.most);
+        let redact = self.redact.clone();
         let rendered = spawn_blocking(move || {
             let mut lines = String::new();
             for exchange in &exchanges {
-                record::render(exchange, &redact, most, &mut lines);
+                record::render(exchange, &redact, &mut lines);
             }
             lines
         });

@@ -26,9 +26,9 @@ const PIECES: &[&str] = &[
 const DONE: &str = "[DONE]";
 
 /// Appends the line of a record.
-pub(super) fn render(exchange: &Exchange, redact: &Redaction, most: usize, lines: &mut String) {
+pub(super) fn render(exchange: &Exchange, redact: &Redaction, lines: &mut String) {
     let Exchange { facts, request, response } = exchange;
-    let (request, response) = (shown(request, redact, most), shown(response, redact, most));
+    let (request, response) = (shown(request, redact), shown(response, redact));
     let time = access::Clock::default().now();
     lines.push_str(&format!(
         "{{\"time\":\"{time}\",{facts},\"request\":{request},\"response\":{response}}}\n"
@@ -36,12 +36,12 @@ pub(super) fn render(exchange: &Exchange, redact: &Redaction, most: usize, lines
 }
 
 /// A body as JSON.
-fn shown(content: &Content, redact: &Redaction, most: usize) -> Value {
+fn shown(content: &Content, redact: &Redaction) -> Value {
     if content.size == 0 {
         return Value::Null;
     }
     let left_out = || Value::from(format!("[{} bytes]", content.size));
-    if content.size > most {
+    if content.pieces.is_empty() {
         return left_out();
     }
     let body = content.pieces.concat();

@@ -15,7 +15,7 @@ fn rendered(request: Content, response: Content, patterns: &[&str]) -> Value {
     let redact = Redaction(patterns.collect());
     let exchange = Exchange { facts: r#""route":"chat""#.to_owned(), request, response };
     let mut lines = String::new();
-    render(&exchange, &redact, 100_000, &mut lines);
+    render(&exchange, &redact, &mut lines);
     assert_eq!(lines.matches('\n').count(), 1, "{lines}");
     serde_json::from_str(&lines).unwrap()
 }
