@@ -209,7 +209,7 @@ impl TargetHealth {
     }
 }
 
-/// What is left of a target's quotas; `None` for one that the operator did not set.
+/// Remaining quotas of a target; `None` for one that the operator did not set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct QuotaLeft {
     /// Requests of a minute.
@@ -300,7 +300,7 @@ impl InFlight {
         self.began = now;
     }
 
-    /// What is left of the target's quotas, this call included.
+    /// Remaining quotas of the target, after this call.
     pub fn quota_left(&self, now: Timestamp) -> QuotaLeft {
         self.health.quota_left(now, self.quota)
     }

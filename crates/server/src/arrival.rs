@@ -1,4 +1,4 @@
-//! What has arrived already, without waiting for more: the pieces of a burst are then one write.
+//! Takes what has arrived already, without waiting for more: the pieces of a burst are then one write.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};

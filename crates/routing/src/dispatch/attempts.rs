@@ -30,7 +30,7 @@ pub struct AttemptLog {
     pub paused: Duration,
     /// The end of the life of the last target's model, if it is near.
     pub end: Option<Arc<ModelEnd>>,
-    /// What is left of the last target's quotas.
+    /// Remaining quotas of the last target.
     pub quota: QuotaLeft,
 }
 

@@ -1,4 +1,4 @@
-//! Which model is served where, by its id: AWS's model cards and the maps of other clients on 2026-11-28.
+//! Models and the surfaces that serve them, by id: from AWS's model cards and the maps of other clients on 2026-11-28.
 
 use std::sync::Arc;
 
