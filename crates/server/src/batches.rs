@@ -20,4 +20,4 @@ pub(crate) use caller::BatchCaller;
 pub use engine::BatchEngine;
 pub(crate) use plans::BatchEndpoint;
 pub(crate) use state::{BatchApi, BatchOrder, BatchState, BatchStatus, LineProblem};
-pub(crate) use store::BatchStore;
+pub(crate) use store::{BatchStore, KnownBatch};

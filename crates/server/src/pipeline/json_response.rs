@@ -19,6 +19,20 @@ pub(crate) struct JsonResponse<T> {
     pub(crate) by: Option<String>,
 }
 
+/// Responds with an answer that no model was called for, or with its error.
+pub(crate) fn respond_without_call<T: Serialize>(
+    mut context: RequestContext,
+    answer: Result<T, GatewayError>,
+) -> HttpResponse {
+    match answer {
+        Ok(answer) => {
+            context.complete();
+            HttpResponse::Ok().json(answer)
+        }
+        Err(error) => context.refuse(&error),
+    }
+}
+
 /// Responds with the answer, or with its error.
 pub(crate) async fn respond<T: Serialize>(
     mut context: RequestContext,

@@ -9,9 +9,13 @@ use serde_json::{Map, Value};
 use translate::Invalid;
 
 use self::shown::{shown, shown_page};
-use crate::batches::{BatchApi, BatchCaller, BatchEndpoint, BatchOrder, BatchState, BatchStore};
+use super::{metadata, page_limit};
+use crate::batches::{
+    BatchApi, BatchCaller, BatchEndpoint, BatchOrder, BatchState, BatchStore, KnownBatch,
+};
 use crate::error::{FileRefusal, GatewayError};
 use crate::pipeline::json::parse;
+use crate::pipeline::json_response::respond_without_call;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
 use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::RequestContext;
@@ -25,10 +29,7 @@ const HOURS: std::ops::RangeInclusive<u64> = 24..=168;
 const HOUR: u64 = 3_600;
 /// Seconds that the output of a batch may be kept for.
 const SECONDS: std::ops::RangeInclusive<u64> = 3_600..=2_592_000;
-/// Pairs of metadata, and the characters of their names and values.
-const PAIRS: usize = 16;
-const NAME: usize = 64;
-const VALUE: usize = 512;
+const API: BatchApi = BatchApi::OpenAi;
 
 /// A batch as a client orders it.
 #[derive(Debug, Deserialize)]
@@ -63,7 +64,7 @@ pub(crate) async fn create(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "batches.create");
     let made = made(&worker, &http, payload, &mut context).await;
-    responded(context, made.map(|state| shown(&state)))
+    respond_without_call(context, made.map(|state| shown(&state)))
 }
 
 async fn made(
@@ -81,7 +82,7 @@ async fn made(
     admitted.check_route(endpoint.path())?;
     let completion_window = sent.completion_window.unwrap_or_else(|| "24h".to_owned());
     let hours = hours(&completion_window)?;
-    let metadata = sent.metadata.map(checked).transpose()?;
+    let metadata = sent.metadata.map(metadata::checked).transpose()?;
     let output_seconds = sent.output_expires_after.map(ExpiresAfter::seconds).transpose()?;
     let input = admitted.files()?.find(&input_file_id).await?;
     if input.purpose != "batch" {
@@ -89,7 +90,7 @@ async fn made(
         return Err(Invalid::value("input_file_id", message).into());
     }
     let order = BatchOrder {
-        api: BatchApi::OpenAi,
+        api: API,
         caller: caller(&admitted)?,
         endpoint,
         input_file_id,
@@ -122,9 +123,9 @@ pub(crate) async fn list(
     let mut context = RequestContext::begin(&http, "batches.list");
     let listed = async {
         let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let limit = query.limit()?;
+        let limit = page_limit::of(query.limit.as_deref(), USUAL, MOST)?;
         let owner = caller.owner();
-        let mut ids = store.ids(&owner, BatchApi::OpenAi).await?;
+        let mut ids = store.ids(&owner, API).await?;
         if let Some(after) = query.after.as_deref() {
             let at = ids.iter().position(|id| id == after);
             let at = at.ok_or_else(|| Invalid::value("after", "No batch has this id."))?;
@@ -134,12 +135,12 @@ pub(crate) async fn list(
         ids.truncate(limit);
         let mut states = Vec::with_capacity(ids.len());
         for id in &ids {
-            states.push(store.find(&owner, (BatchApi::OpenAi, id)).await?.state);
+            states.push(store.find(&owner, (API, id)).await?.state);
         }
         Ok(shown_page(&states, has_more))
     };
     let listed = listed.await;
-    responded(context, listed)
+    respond_without_call(context, listed)
 }
 
 /// Responds with a batch.
@@ -150,11 +151,11 @@ pub(crate) async fn read(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "batches.read");
     let found = async {
-        let (store, caller) = batches(&worker, &http, &mut context).await?;
-        Ok(shown(&store.find(&caller.owner(), (BatchApi::OpenAi, &id)).await?.state))
+        let (_, known) = found(&worker, &http, (API, &id), &mut context).await?;
+        Ok(shown(&known.state))
     };
     let found = found.await;
-    responded(context, found)
+    respond_without_call(context, found)
 }
 
 /// Asks for the end of a batch.
@@ -165,12 +166,11 @@ pub(crate) async fn cancel(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "batches.cancel");
     let cancelled = async {
-        let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let known = store.find(&caller.owner(), (BatchApi::OpenAi, &id)).await?;
+        let (store, known) = found(&worker, &http, (API, &id), &mut context).await?;
         Ok(shown(&store.cancel(known).await?))
     };
     let cancelled = cancelled.await;
-    responded(context, cancelled)
+    respond_without_call(context, cancelled)
 }
 
 /// The batches of the caller.
@@ -184,6 +184,18 @@ pub(super) async fn batches(
     Ok((store(&admitted)?, caller(&admitted)?))
 }
 
+/// A batch of the caller.
+pub(super) async fn found(
+    worker: &Data<Worker>,
+    http: &HttpRequest,
+    batch: (BatchApi, &str),
+    context: &mut RequestContext,
+) -> Result<(BatchStore, KnownBatch), GatewayError> {
+    let (store, caller) = batches(worker, http, context).await?;
+    let known = store.find(&caller.owner(), batch).await?;
+    Ok((store, known))
+}
+
 fn store(admitted: &Admitted) -> Result<BatchStore, GatewayError> {
     let bucket = admitted.worker().bucket(admitted.now());
     Ok(BatchStore::new(bucket.ok_or(FileRefusal::NoBucket)?))
@@ -193,16 +205,6 @@ fn store(admitted: &Admitted) -> Result<BatchStore, GatewayError> {
 pub(super) fn caller(admitted: &Admitted) -> Result<BatchCaller, GatewayError> {
     let caller = BatchCaller::of(admitted.admission().principal());
     caller.ok_or_else(|| GatewayError::Internal("the read-only key made a batch".to_owned()))
-}
-
-fn responded(mut context: RequestContext, value: Result<Value, GatewayError>) -> HttpResponse {
-    match value {
-        Ok(value) => {
-            context.complete();
-            HttpResponse::Ok().json(value)
-        }
-        Err(error) => context.refuse(&error),
-    }
 }
 
 fn required(value: Option<String>, name: &'static str) -> Result<String, Invalid> {
@@ -226,20 +228,6 @@ fn hours(window: &str) -> Result<u64, Invalid> {
     })
 }
 
-fn checked(metadata: Map<String, Value>) -> Result<Map<String, Value>, Invalid> {
-    let fits = |(name, value): (&String, &Value)| {
-        let length = value.as_str().map(|text| text.chars().count());
-        name.chars().count() <= NAME && length.is_some_and(|length| length <= VALUE)
-    };
-    if metadata.len() <= PAIRS && metadata.iter().all(fits) {
-        return Ok(metadata);
-    }
-    let message = format!(
-        "metadata holds {PAIRS} pairs at most, with names of {NAME} characters and texts of {VALUE}."
-    );
-    Err(Invalid::value("metadata", message))
-}
-
 impl ExpiresAfter {
     fn seconds(self) -> Result<u64, Invalid> {
         let Self { anchor, seconds } = self;
@@ -249,15 +237,5 @@ impl ExpiresAfter {
         let message =
             "output_expires_after has the anchor created_at and seconds from 3600 to 2592000.";
         Err(Invalid::value("output_expires_after", message))
-    }
-}
-
-impl BatchQuery {
-    fn limit(&self) -> Result<usize, Invalid> {
-        match self.limit.as_deref().map(str::parse) {
-            None => Ok(USUAL),
-            Some(Ok(limit)) if (1..=MOST).contains(&limit) => Ok(limit),
-            Some(_) => Err(Invalid::value("limit", "limit must be from 1 to 100.")),
-        }
     }
 }

@@ -11,18 +11,15 @@ use serde_json::{Map, Value, json};
 use translate::Invalid;
 use uuid::Uuid;
 
+use super::metadata;
 use super::responses::item_list::{ItemList, ItemPage};
 use crate::error::{GatewayError, KeptKind};
 use crate::pipeline::json::parse;
+use crate::pipeline::json_response::respond_without_call;
 use crate::pipeline::{Admitted, Incoming};
 use crate::reasoning_store::{ConversationItem, StoredConversation, complete_item};
 use crate::request::context::{RequestContext, unix_seconds};
 use crate::state::Worker;
-
-/// Pairs of metadata, and the characters of their names and values.
-const PAIRS: usize = 16;
-const NAME: usize = 64;
-const VALUE: usize = 512;
 
 /// A new conversation, a change of one, or items for one.
 #[derive(Debug, Default, Deserialize)]
@@ -53,7 +50,7 @@ pub(crate) async fn create(
         let admitted = incoming.admit(None, &mut context).await?;
         // A client may send no body at all.
         let sent = if body.is_empty() { Sent::default() } else { parse(&body)? };
-        let metadata = checked(sent.metadata.unwrap_or_default())?;
+        let metadata = metadata::checked(sent.metadata.unwrap_or_default())?;
         let items = items_of(sent.items.unwrap_or_default())?;
         let id = format!("conv_{}", Uuid::now_v7().simple());
         let conversation = StoredConversation { created_at: unix_seconds(), metadata, items };
@@ -62,7 +59,7 @@ pub(crate) async fn create(
         Ok(shown)
     };
     let made = made.await;
-    responded(context, made)
+    respond_without_call(context, made)
 }
 
 /// Responds with a conversation.
@@ -73,7 +70,7 @@ pub(crate) async fn read(
 ) -> HttpResponse {
     let mut context = RequestContext::begin(&http, "conversations.read");
     let found = found(&worker, &http, &id, &mut context).await;
-    responded(context, found.map(|(_, conversation)| shown(&id, &conversation)))
+    respond_without_call(context, found.map(|(_, conversation)| shown(&id, &conversation)))
 }
 
 /// Replaces the metadata of a conversation.
@@ -91,11 +88,11 @@ pub(crate) async fn update(
             return Err(missing("metadata", "metadata is missing."));
         };
         let responses = admitted.reasoning().responses();
-        let conversation = responses.set_metadata(&id, checked(metadata)?).await?;
+        let conversation = responses.set_metadata(&id, metadata::checked(metadata)?).await?;
         Ok(shown(&id, &conversation))
     };
     let changed = changed.await;
-    responded(context, changed)
+    respond_without_call(context, changed)
 }
 
 /// Deletes a conversation with its items.
@@ -111,7 +108,7 @@ pub(crate) async fn delete(
         Ok(json!({ "id": *id, "object": "conversation.deleted", "deleted": true }))
     };
     let deleted = deleted.await;
-    responded(context, deleted)
+    respond_without_call(context, deleted)
 }
 
 /// Adds items to a conversation.
@@ -134,7 +131,7 @@ pub(crate) async fn add_items(
         Ok(list)
     };
     let added = added.await;
-    responded(context, added)
+    respond_without_call(context, added)
 }
 
 /// Lists the items of a conversation.
@@ -148,7 +145,7 @@ pub(crate) async fn items(
     let listed = found(&worker, &http, &id, &mut context).await.and_then(|(_, conversation)| {
         Ok(page.of(conversation.items.iter().map(value_of).collect())?)
     });
-    responded(context, listed)
+    respond_without_call(context, listed)
 }
 
 /// Responds with an item of a conversation.
@@ -163,7 +160,7 @@ pub(crate) async fn item(
         let one = conversation.items.iter().find(|one| *one.id == *item);
         one.map(value_of).ok_or(GatewayError::NotKept(KeptKind::Item, item))
     });
-    responded(context, read)
+    respond_without_call(context, read)
 }
 
 /// Deletes an item, and responds with its conversation.
@@ -180,7 +177,7 @@ pub(crate) async fn delete_item(
         Ok(shown(&id, &conversation))
     };
     let deleted = deleted.await;
-    responded(context, deleted)
+    respond_without_call(context, deleted)
 }
 
 async fn found(
@@ -194,19 +191,6 @@ async fn found(
     Ok((admitted, conversation))
 }
 
-fn responded<T: Serialize>(
-    mut context: RequestContext,
-    answer: Result<T, GatewayError>,
-) -> HttpResponse {
-    match answer {
-        Ok(answer) => {
-            context.complete();
-            HttpResponse::Ok().json(answer)
-        }
-        Err(error) => context.refuse(&error),
-    }
-}
-
 fn shown(id: &str, conversation: &StoredConversation) -> Value {
     let StoredConversation { created_at, metadata, items: _ } = conversation;
     let shown = Shown { id, object: "conversation", created_at: *created_at, metadata };
@@ -215,20 +199,6 @@ fn shown(id: &str, conversation: &StoredConversation) -> Value {
 
 fn value_of(item: &ConversationItem) -> Value {
     serde_json::from_str(&item.json).unwrap_or_default()
-}
-
-/// Metadata within OpenAI's limits.
-fn checked(metadata: Map<String, Value>) -> Result<Map<String, Value>, GatewayError> {
-    let is_text = |(name, value): (&String, &Value)| {
-        let length = value.as_str().map(|text| text.chars().count());
-        name.chars().count() <= NAME && length.is_some_and(|length| length <= VALUE)
-    };
-    if metadata.len() <= PAIRS && metadata.iter().all(is_text) {
-        return Ok(metadata);
-    }
-    let message =
-        "metadata may hold 16 pairs, names of up to 64 characters, and texts of up to 512.";
-    Err(Invalid::value("metadata", message).into())
 }
 
 /// The items that a client sent, with ids of their own where it gave none.

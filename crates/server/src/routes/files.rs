@@ -9,10 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use translate::Invalid;
 
+use super::page_limit;
 use crate::body;
 use crate::error::GatewayError;
 use crate::file_store::{FileListAsk, FilePage, FileRecord, FileStore};
 use crate::pipeline::Incoming;
+use crate::pipeline::json_response::respond_without_call;
 use crate::request::context::RequestContext;
 use crate::state::Worker;
 
@@ -67,7 +69,7 @@ pub(crate) async fn list(
         Ok(shown_page(&page))
     };
     let listed = listed.await;
-    responded(context, listed)
+    respond_without_call(context, listed)
 }
 
 /// Responds with the record of a file.
@@ -82,7 +84,7 @@ pub(crate) async fn read(
         Ok(shown(&record))
     };
     let found = found.await;
-    responded(context, found)
+    respond_without_call(context, found)
 }
 
 /// Deletes a file.
@@ -99,7 +101,7 @@ pub(crate) async fn delete(
         Ok(json!({ "id": *id, "object": "file", "deleted": true }))
     };
     let deleted = deleted.await;
-    responded(context, deleted)
+    respond_without_call(context, deleted)
 }
 
 /// The files of the caller.
@@ -111,16 +113,6 @@ async fn files(
     let admitted = Incoming::list(worker, http).await?.admit(None, context).await?;
     admitted.check_route(http.path())?;
     admitted.files()
-}
-
-fn responded(mut context: RequestContext, value: Result<Value, GatewayError>) -> HttpResponse {
-    match value {
-        Ok(value) => {
-            context.complete();
-            HttpResponse::Ok().json(value)
-        }
-        Err(error) => context.refuse(&error),
-    }
 }
 
 /// A file in OpenAI's shape.
@@ -155,11 +147,7 @@ fn shown_page(page: &FilePage) -> Value {
 
 impl FileQuery {
     fn ask(&self) -> Result<FileListAsk<'_>, Invalid> {
-        let limit = match self.limit.as_deref().map(str::parse) {
-            None => USUAL,
-            Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
-            Some(_) => return Err(Invalid::value("limit", "limit must be from 1 to 10000.")),
-        };
+        let limit = page_limit::of(self.limit.as_deref(), USUAL, MOST)?;
         let is_ascending = match self.order.as_deref() {
             None | Some("desc") => false,
             Some("asc") => true,

@@ -11,13 +11,15 @@ use serde_json::{Value, json};
 use translate::Invalid;
 use translate::dialect::ErrorDialect;
 
-use super::batches::{batches, caller, start};
+use super::batches::{batches, caller, found, start};
 use super::files::content;
+use super::page_limit;
 use crate::batches::{BatchApi, BatchEndpoint, BatchOrder, BatchState, BatchStatus};
 use crate::error::{FileRefusal, GatewayError, KeptKind};
 use crate::file_store::{FileRecord, FileStore};
 use crate::pipeline::Incoming;
 use crate::pipeline::json::parse;
+use crate::pipeline::json_response::respond_without_call;
 use crate::request::context::RequestContext;
 use crate::state::Worker;
 
@@ -26,6 +28,7 @@ const USUAL: usize = 20;
 const MOST: usize = 1_000;
 /// Seconds in which a batch is completed.
 const WINDOW: u64 = 24 * 3_600;
+const API: BatchApi = BatchApi::Anthropic;
 const ENDPOINT: BatchEndpoint = BatchEndpoint::Messages;
 const LINES: &str = "application/x-jsonl";
 
@@ -58,7 +61,7 @@ pub(crate) async fn create(
 ) -> HttpResponse {
     let mut context = begun(&http, "messages.batches.create");
     let made = made(&worker, &http, payload, &mut context).await;
-    responded(context, made.map(|state| shown(&state, &http)))
+    respond_without_call(context, made.map(|state| shown(&state, &http)))
 }
 
 async fn made(
@@ -80,7 +83,7 @@ async fn made(
     let files = admitted.files()?;
     let input = kept(&files, &requests).await?;
     let order = BatchOrder {
-        api: BatchApi::Anthropic,
+        api: API,
         caller: caller(&admitted)?,
         endpoint: ENDPOINT,
         input_file_id: input,
@@ -118,9 +121,9 @@ pub(crate) async fn list(
     let mut context = begun(&http, "messages.batches.list");
     let listed = async {
         let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let limit = query.limit()?;
+        let limit = page_limit::of(query.limit.as_deref(), USUAL, MOST)?;
         let owner = caller.owner();
-        let mut ids = store.ids(&owner, BatchApi::Anthropic).await?;
+        let mut ids = store.ids(&owner, API).await?;
         let place = |ids: &[String], id: &str| ids.iter().position(|known| known == id);
         if let Some(after) = query.after_id.as_deref() {
             let at = place(&ids, after).ok_or_else(|| unknown("after_id"))?;
@@ -136,13 +139,13 @@ pub(crate) async fn list(
         ids.truncate(limit);
         let mut data = Vec::with_capacity(ids.len());
         for id in &ids {
-            data.push(shown(&store.find(&owner, (BatchApi::Anthropic, id)).await?.state, &http));
+            data.push(shown(&store.find(&owner, (API, id)).await?.state, &http));
         }
         let (first, last) = (ids.first(), ids.last());
         Ok(json!({ "data": data, "has_more": has_more, "first_id": first, "last_id": last }))
     };
     let listed = listed.await;
-    responded(context, listed)
+    respond_without_call(context, listed)
 }
 
 /// Responds with a batch.
@@ -153,12 +156,11 @@ pub(crate) async fn read(
 ) -> HttpResponse {
     let mut context = begun(&http, "messages.batches.read");
     let found = async {
-        let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let known = store.find(&caller.owner(), (BatchApi::Anthropic, &id)).await?;
+        let (_, known) = found(&worker, &http, (API, &id), &mut context).await?;
         Ok(shown(&known.state, &http))
     };
     let found = found.await;
-    responded(context, found)
+    respond_without_call(context, found)
 }
 
 /// Asks for the end of a batch.
@@ -169,12 +171,11 @@ pub(crate) async fn cancel(
 ) -> HttpResponse {
     let mut context = begun(&http, "messages.batches.cancel");
     let cancelled = async {
-        let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let known = store.find(&caller.owner(), (BatchApi::Anthropic, &id)).await?;
+        let (store, known) = found(&worker, &http, (API, &id), &mut context).await?;
         Ok(shown(&store.cancel(known).await?, &http))
     };
     let cancelled = cancelled.await;
-    responded(context, cancelled)
+    respond_without_call(context, cancelled)
 }
 
 /// Deletes a batch that has ended, with its files.
@@ -185,8 +186,7 @@ pub(crate) async fn delete(
 ) -> HttpResponse {
     let mut context = begun(&http, "messages.batches.delete");
     let deleted = async {
-        let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let known = store.find(&caller.owner(), (BatchApi::Anthropic, &id)).await?;
+        let (store, known) = found(&worker, &http, (API, &id), &mut context).await?;
         if !known.state.is_over() {
             let message = "A batch that has not ended cannot be deleted: cancel it first.";
             return Err(Invalid::value("message_batch_id", message).into());
@@ -195,7 +195,7 @@ pub(crate) async fn delete(
         Ok(json!({ "id": *id, "type": "message_batch_deleted" }))
     };
     let deleted = deleted.await;
-    responded(context, deleted)
+    respond_without_call(context, deleted)
 }
 
 /// Responds with the results of a batch, in the order of its requests.
@@ -206,8 +206,7 @@ pub(crate) async fn results(
 ) -> HttpResponse {
     let mut context = begun(&http, "messages.batches.results");
     let opened = async {
-        let (store, caller) = batches(&worker, &http, &mut context).await?;
-        let known = store.find(&caller.owner(), (BatchApi::Anthropic, &id)).await?;
+        let (store, known) = found(&worker, &http, (API, &id), &mut context).await?;
         if !known.state.has_output {
             return Err(GatewayError::NotKept(KeptKind::Results, id.to_string()));
         }
@@ -229,16 +228,6 @@ fn begun(http: &HttpRequest, route: &'static str) -> RequestContext {
     let mut context = RequestContext::begin(http, route);
     context.speaks(ErrorDialect::Anthropic);
     context
-}
-
-fn responded(mut context: RequestContext, value: Result<Value, GatewayError>) -> HttpResponse {
-    match value {
-        Ok(value) => {
-            context.complete();
-            HttpResponse::Ok().json(value)
-        }
-        Err(error) => context.refuse(&error),
-    }
 }
 
 fn unknown(param: &str) -> Invalid {
@@ -287,14 +276,4 @@ fn shown(state: &BatchState, http: &HttpRequest) -> Value {
 fn date(seconds: u64) -> String {
     let millis = i64::try_from(seconds.saturating_mul(1000)).unwrap_or_default();
     UtcTime::from_millis(millis).to_string()
-}
-
-impl MessageBatchQuery {
-    fn limit(&self) -> Result<usize, Invalid> {
-        match self.limit.as_deref().map(str::parse) {
-            None => Ok(USUAL),
-            Some(Ok(limit)) if (1..=MOST).contains(&limit) => Ok(limit),
-            Some(_) => Err(Invalid::value("limit", "limit must be from 1 to 1000.")),
-        }
-    }
 }

@@ -8,6 +8,7 @@ use translate::dialect::ErrorDialect;
 use super::models_page::{Page, info};
 use super::{models_codex, refusal};
 use crate::error::GatewayError;
+use crate::pipeline::json_response::respond_without_call;
 use crate::pipeline::{Admitted, Incoming};
 use crate::request::context::RequestContext;
 use crate::state::Worker;
@@ -61,13 +62,9 @@ pub(crate) async fn one(worker: Data<Worker>, http: HttpRequest) -> HttpResponse
     };
     match find(&admitted, &id).await {
         Some(model) if is_for_anthropic(&http) => {
-            context.complete();
-            HttpResponse::Ok().json(info(model.id, model.created))
+            respond_without_call(context, Ok(info(model.id, model.created)))
         }
-        Some(model) => {
-            context.complete();
-            HttpResponse::Ok().json(model)
-        }
+        Some(model) => respond_without_call(context, Ok(model)),
         None => {
             let near = worker.now().names.near(&id);
             let id = id.chars().take(QUOTED).collect();

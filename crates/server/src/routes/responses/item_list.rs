@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use translate::Invalid;
 
+use crate::routes::page_limit;
+
 /// Items on a page, by default and at most.
 const USUAL: usize = 20;
 const MOST: usize = 100;
@@ -37,11 +39,7 @@ impl ItemPage {
             Some("asc") => {}
             Some(_) => return Err(Invalid::value("order", "order must be asc or desc.")),
         }
-        let limit = match self.limit.as_deref().map(str::parse) {
-            None => USUAL,
-            Some(Ok(limit)) if (1..=MOST).contains(&limit) => limit,
-            Some(_) => return Err(Invalid::value("limit", "limit must be from 1 to 100.")),
-        };
+        let limit = page_limit::of(self.limit.as_deref(), USUAL, MOST)?;
         if let Some(after) = self.after.as_deref() {
             let at = items.iter().position(|item| item.get("id").is_some_and(|id| id == after));
             let at = at.ok_or_else(|| Invalid::value("after", "No item has this id."))?;
