@@ -182,7 +182,6 @@ fn guards() -> actix_web::Scope<
     >,
 > {
     web::scope("")
-        .wrap(from_fn(recorded::record))
         .wrap(from_fn(middleware::authenticate))
         .wrap(from_fn(middleware::guard_browsers))
         .wrap(from_fn(middleware::refuse_loops))

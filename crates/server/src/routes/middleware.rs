@@ -13,7 +13,7 @@ use actix_web::web::{Data, Payload};
 use translate::dialect::ErrorDialect;
 
 use super::refusal::{self, RequestApi};
-use super::{native, paths};
+use super::{native, paths, recorded};
 use crate::body;
 use crate::browser::cors;
 use crate::credential::{self, AuthRefusal, Identity, OperatorKeys};
@@ -152,7 +152,8 @@ pub(super) async fn guard_browsers(
     Ok(response)
 }
 
-/// Finds the caller, and refuses requests without a credential that is known.
+/// Finds the caller, and refuses requests without a credential that is known. The others are recorded where the operator
+/// keeps content: a layer of its own would cost every request an allocation.
 pub(super) async fn authenticate(
     mut request: ServiceRequest,
     next: Next<BoxBody>,
@@ -161,14 +162,14 @@ pub(super) async fn authenticate(
         return next.call(request).await;
     };
     if credential::is_open(request.method(), request.path()) {
-        return next.call(request).await;
+        return recorded::record(request, next).await;
     }
     let refusal = match caller(&worker, request.headers()).await {
         Ok(identity) => {
             if let Some(identity) = identity {
                 request.extensions_mut().insert(identity);
             }
-            return next.call(request).await;
+            return recorded::record(request, next).await;
         }
         Err(refusal) => refusal,
     };
