@@ -116,9 +116,10 @@ impl Transport {
         Self::with(account, Spawner::Runtime)
     }
 
-    /// The same, for calls that are made by tasks of a `LocalSet`: its connections become such tasks too.
+    /// The same, for calls that are made by tasks of this thread's `LocalSet`: its connections become such
+    /// tasks too.
     pub(super) fn in_local_set(account: &Account) -> Self {
-        Self::with(account, Spawner::LocalSet)
+        Self::with(account, Spawner::of_local_set())
     }
 
     fn with(account: &Account, spawner: Spawner) -> Self {

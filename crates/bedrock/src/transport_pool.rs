@@ -7,8 +7,8 @@ use super::account::Account;
 use super::sdk::Sdk;
 use super::send::Transport;
 
-/// The transports of one worker, whose calls are made by tasks of its `LocalSet`. A transport keeps its account alive, so an account's id stays unique while
-/// it is stored here.
+/// The transports of one worker, created on its thread. A transport keeps its account alive, so an
+/// account's id stays unique while it is stored here.
 #[derive(Debug, Default)]
 pub struct TransportPool(RefCell<HashMap<usize, Way>>);
 
