@@ -18,8 +18,8 @@ use crate::{
 const FEWEST: usize = 100;
 /// Most records of a job.
 const MOST: usize = 50_000;
-/// Records that are answered between two looks at the job's status.
-const PORTION: usize = 25;
+/// Portions of a job's records, each answered in half a step: a job of any size shows its progress for as long.
+const PORTIONS: usize = 10;
 
 /// The form of a job's records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,8 +176,8 @@ async fn answer(state: &State, id: &str, order: &JobOrder, mut records: Vec<Inpu
     records.sort_by_key(|record| shuffled(&record.id));
     let answered = if expires { records.len() / 2 } else { records.len() };
     let (mut lines, mut tokens, mut end) = (Vec::new(), JobTokens::default(), None);
-    for portion in records[..answered].chunks(PORTION) {
-        tokio::time::sleep(state.options.job_step / 10).await;
+    for portion in records[..answered].chunks(answered.div_ceil(PORTIONS).max(1)) {
+        tokio::time::sleep(state.options.job_step / 2).await;
         let stopped = state.jobs.find(id).is_none_or(|job| job.status == "Stopping");
         if stopped {
             end = Some("Stopped");
