@@ -1,48 +1,62 @@
-//! APIs that clients ask for and that this gateway does not serve, each with what to use instead. An API that
-//! gets built loses its row in `MISSING`.
+//! APIs that clients ask for and that this gateway does not serve, each with what to use instead: unknown addresses are a
+//! 404, known APIs of OpenAI's that nothing on Bedrock serves a 501. An API that gets built loses its row.
 
 use std::fmt;
 
-const CHAT: &str = "Use chat completions, POST {base}/v1/chat/completions.";
 const BATCHES: &str = "This gateway serves POST and GET {base}/v1/batches, GET {base}/v1/batches/BATCH_ID and POST {base}/v1/batches/BATCH_ID/cancel.";
-const CUSTOMISE: &str = "Customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model.";
 const MESSAGES: &str = "This gateway serves POST {base}/v1/messages, {base}/v1/messages/count_tokens and {base}/v1/messages/batches: set ANTHROPIC_BASE_URL={base}, or base_url=\"{base}\" in Anthropic's SDKs.";
-const VECTOR_STORES: &str = "Knowledge bases of Bedrock's are made and filled in AWS; search one at POST {base}/v1/vector_stores/KNOWLEDGE_BASE_ID/search.";
 
 /// Beginnings of paths of Anthropic's API, each one segment.
 const ANTHROPICS: &[&str] = &["messages", "complete"];
 /// The first segment of base URLs that only Anthropic's clients have.
 const ANTHROPIC: &str = "anthropic";
 
+/// APIs of OpenAI's without a part of Bedrock that could serve them, and clauses that name what to use instead. The
+/// first row that fits counts.
+#[rustfmt::skip]
+const NOT_IMPLEMENTED: &[Row] = &[
+    (&["edits"], "OpenAI's edits API",
+     "use chat completions, POST {base}/v1/chat/completions"),
+    (&["images/variations"], "OpenAI's API for variations of images",
+     "use POST {base}/v1/images/edits with a prompt and a model that edits images"),
+    (&["videos"], "OpenAI's video API",
+     "call a video model with StartAsyncInvoke through AWS's SDKs at {base}/bedrock"),
+    (&["audio/speech", "audio/voices", "audio/voice_consents"], "OpenAI's speech API",
+     "Amazon Bedrock has no model that turns text into speech by request and answer, so use Amazon Polly"),
+    (&["realtime"], "OpenAI's Realtime API",
+     "use POST {base}/v1/chat/completions with \"stream\": true, or Nova Sonic through AWS's SDKs without this gateway"),
+    (&["uploads"], "OpenAI's API for uploads in parts",
+     "send the file in one piece, POST {base}/v1/files"),
+    (&["fine_tuning", "fine-tunes", "fine_tunes"], "OpenAI's fine-tuning API",
+     "customise a model with Bedrock's CreateModelCustomizationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it), and name its ARN as the model"),
+    (&["assistants", "threads"], "OpenAI's Assistants API",
+     "use POST {base}/v1/responses with a conversation, or an agent of Bedrock's with InvokeAgent through AWS's SDKs at {base}/bedrock"),
+    (&["vector_stores"], "This part of OpenAI's vector store API",
+     "knowledge bases of Bedrock's are made and filled in AWS, and POST {base}/v1/vector_stores/KNOWLEDGE_BASE_ID/search searches one"),
+    (&["containers", "skills", "chatkit"], "This API of OpenAI's",
+     "use POST {base}/v1/responses with tools that the client runs"),
+    (&["evals"], "OpenAI's API for evaluations",
+     "evaluate models with Bedrock's CreateEvaluationJob through AWS's SDKs at {base}/bedrock (native.services: [bedrock] opens it)"),
+    (&["organization", "projects", "usage", "dashboard"], "OpenAI's administration API",
+     "keys and spend are at the gateway's admin API where it has a master key, else in AWS: IAM, Cost Explorer, CloudWatch"),
+];
+
 /// Beginnings of paths, the API that they belong to, and its replacement. `{base}` is the gateway's address. The
 /// first row that fits counts.
 #[rustfmt::skip]
-const MISSING: &[(&[&str], &str, &str)] = &[
+const MISSING: &[Row] = &[
     (&["responses", "conversations"], "This part of OpenAI's Responses API",
      "Continue a response with previous_response_id, or send the items of the conversation in input, POST {base}/v1/responses."),
     (ANTHROPICS, "This part of Anthropic's API", MESSAGES),
-    (&["engines", "edits"], "OpenAI's engines API",
+    (&["engines"], "OpenAI's engines API",
      "Use POST {base}/v1/completions with the model's name in \"model\", or chat completions, POST {base}/v1/chat/completions."),
     (&["images"], "This part of OpenAI's image API",
      "This gateway serves POST {base}/v1/images/generations and {base}/v1/images/edits. Chat models read images as data URLs in image_url parts."),
-    (&["videos"], "OpenAI's video API",
-     "Call a video model with StartAsyncInvoke through AWS's SDKs at {base}/bedrock."),
-    (&["audio/speech"], "OpenAI's speech API",
-     "Amazon Bedrock has no model that turns text into speech by request and answer: use Amazon Polly."),
     (&["audio"], "This part of OpenAI's audio API",
      "This gateway serves POST {base}/v1/audio/transcriptions and {base}/v1/audio/translations."),
-    (&["realtime"], "OpenAI's Realtime API",
-     "Use POST {base}/v1/chat/completions with \"stream\": true."),
-    (&["files", "uploads"], "This part of OpenAI's file API",
+    (&["files"], "This part of OpenAI's file API",
      "Send a file in one piece, POST {base}/v1/files, or put it into the request: file parts with file_data, or image_url parts with data URLs, at POST {base}/v1/chat/completions."),
     (&["batches"], "This part of OpenAI's batch API", BATCHES),
-    (&["fine_tuning", "fine-tunes", "fine_tunes"], "OpenAI's fine-tuning API", CUSTOMISE),
-    (&["assistants", "threads"], "OpenAI's Assistants API",
-     "Use chat completions with tools, POST {base}/v1/chat/completions, or an agent of Bedrock's: InvokeAgent through AWS's SDKs at {base}/bedrock."),
-    (&["vector_stores"], "This part of OpenAI's vector store API", VECTOR_STORES),
-    (&["containers", "skills", "chatkit", "evals"], "This API of OpenAI's", CHAT),
-    (&["organization", "projects", "usage", "dashboard"], "OpenAI's administration API",
-     "Accounts and costs are in AWS: IAM, Cost Explorer, CloudWatch."),
     (&["tokenize", "utils/token_counter"], "This token counter",
      "Use POST {base}/v1/chat/completions/input_tokens with the body of a chat request."),
     (&["model/info", "model_group/info"], "LiteLLM's model list",
@@ -76,6 +90,8 @@ enum UrlKind {
     Elsewhere(&'static str),
     /// An API that is not served, and its replacement.
     Missing(&'static str, &'static str),
+    /// An API of OpenAI's that nothing on Bedrock serves, and what to use instead.
+    NotImplemented(&'static str, &'static str),
     Unknown,
 }
 
@@ -85,6 +101,12 @@ impl UrlKind {
         let ends = || (0..segments.len()).filter_map(|start| segments.get(start..));
         if segments.first() == Some(&ANTHROPIC) {
             return Self::Missing("Anthropic's API", MESSAGES);
+        }
+        // A base URL may have any segments before the version.
+        let version = segments.iter().rposition(|segment| *segment == "v1").map_or(0, |at| at + 1);
+        let below = segments.get(version..).unwrap_or_default();
+        if let Some((api, instead)) = found(NOT_IMPLEMENTED, below) {
+            return Self::NotImplemented(api, instead);
         }
         let served = ends().find_map(|end| {
             let end = end.join("/");
@@ -97,14 +119,25 @@ impl UrlKind {
     }
 }
 
+/// Beginnings of paths, an API, and what to use instead.
+type Row = (&'static [&'static str], &'static str, &'static str);
+
 /// The API whose paths begin like these segments.
 fn missing(segments: &[&str]) -> Option<UrlKind> {
+    let absent = found(NOT_IMPLEMENTED, segments);
+    let absent = absent.map(|(api, instead)| UrlKind::NotImplemented(api, instead));
+    let unserved = || found(MISSING, segments);
+    absent.or_else(|| unserved().map(|(api, instead)| UrlKind::Missing(api, instead)))
+}
+
+/// The first of `rows` whose paths begin like these segments: its API and replacement.
+fn found(rows: &[Row], segments: &[&str]) -> Option<(&'static str, &'static str)> {
     let begins = |beginning: &str| {
         let mut rest = segments.iter();
         beginning.split('/').all(|part| rest.next().is_some_and(|s| s.eq_ignore_ascii_case(part)))
     };
-    let row = MISSING.iter().find(|(paths, ..)| paths.iter().any(|path| begins(path)));
-    row.map(|(_, api, instead)| UrlKind::Missing(api, instead))
+    let row = rows.iter().find(|(paths, ..)| paths.iter().any(|path| begins(path)));
+    row.map(|(_, api, instead)| (*api, *instead))
 }
 
 /// Whether a path belongs to Anthropic's API, served or not, by whatever base URL.
@@ -116,21 +149,33 @@ pub(crate) fn is_anthropics(path: &str) -> bool {
     may_be && matches!(UrlKind::of(path, &[]), UrlKind::Missing(_, instead) if instead == MESSAGES)
 }
 
+impl RequestedUrl {
+    /// Whether the path is that of a known API of OpenAI's that nothing on Bedrock serves.
+    pub(crate) fn is_not_implemented(&self) -> bool {
+        matches!(UrlKind::of(&self.path, self.served), UrlKind::NotImplemented(..))
+    }
+}
+
 /// The message of the error.
 impl fmt::Display for RequestedUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { method, path, base, served } = self;
+        let kind = UrlKind::of(path, served);
+        if let UrlKind::NotImplemented(api, instead) = kind {
+            let instead = instead.replace("{base}", base);
+            return write!(f, "{method} {path}: {api} is not implemented here; {instead}.");
+        }
         write!(f, "Unknown request URL: {method} {path}. ")?;
         let is_doubled = path.contains("/v1/v1/") || path.ends_with("/v1/v1");
         if is_doubled {
             f.write_str("The path has /v1 twice, because the client adds it to a base URL that ends in it. ")?;
         }
-        match UrlKind::of(path, served) {
+        match kind {
             UrlKind::Elsewhere(served) => write!(
                 f,
                 "This gateway serves /v1/{served}: set the client's base URL to {base}/v1, or to {base} if the client adds /v1 itself."
             ),
-            UrlKind::Missing(api, instead) => {
+            UrlKind::Missing(api, instead) | UrlKind::NotImplemented(api, instead) => {
                 write!(f, "{api} is not served here. {}", instead.replace("{base}", base))
             }
             UrlKind::Unknown => write!(
@@ -161,10 +206,14 @@ mod tests {
             ("/v1/complete", "part of Anthropic's API"),
             ("/anthropic/v1/files", "Anthropic's API"),
             ("/v1/engines/davinci", "engines API"),
-            ("/v1/edits", "engines API"),
-            ("/v1/images/variations", "image API"),
+            ("/v1/edits", "edits API"),
+            ("/v1/images/variations", "variations of images"),
+            ("/v1/images/others", "image API"),
             ("/v1/audio/speech", "speech API"),
-            ("/v1/audio/voices", "audio API"),
+            ("/v1/audio/voices", "speech API"),
+            ("/v1/audio/others", "audio API"),
+            ("/v1/uploads/u/parts", "uploads in parts"),
+            ("/v1/organization/costs", "administration API"),
             ("/v1/realtime", "Realtime API"),
             ("/v1/files/file-1/content", "file API"),
             ("/v1/batches", "batch API"),
@@ -199,8 +248,33 @@ mod tests {
     }
 
     #[test]
+    fn apis_that_nothing_serves_are_one_sentence() {
+        for (paths, ..) in NOT_IMPLEMENTED {
+            for path in *paths {
+                let (method, base) = ("POST".to_owned(), "http://h:1".to_owned());
+                let path = format!("/v1/{path}");
+                let asked = RequestedUrl { method, path, base, served: &["messages"] };
+                assert!(asked.is_not_implemented(), "{asked}");
+                let told = asked.to_string();
+                assert!(told.ends_with('.') && !told.contains(". "), "{told}");
+            }
+        }
+        let served = &["completions"][..];
+        for path in [
+            "/projects/p/v1/completions",
+            "/v1/engines/a/completions",
+            "/v1/images/others",
+            "/no/such/thing",
+        ] {
+            let (method, base) = ("POST".to_owned(), "http://h:1".to_owned());
+            let asked = RequestedUrl { method, path: path.to_owned(), base, served };
+            assert!(!asked.is_not_implemented(), "{path}");
+        }
+    }
+
+    #[test]
     fn messages_fit_into_an_error() {
-        for (_, api, instead) in MISSING {
+        for (_, api, instead) in MISSING.iter().chain(NOT_IMPLEMENTED) {
             assert!(api.len() + instead.len() < 600, "{api}");
             assert_eq!(instead.matches('"').count() % 2, 0, "{api}");
         }

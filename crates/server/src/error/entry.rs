@@ -20,7 +20,12 @@ pub(super) fn no_credentials() -> Rendered {
     Rendered { in_vain: true, ..rendered }
 }
 
+/// OpenAI's clients repeat calls that end in a 5xx, and this one cannot succeed.
 pub(super) fn unknown_route(asked: &RequestedUrl) -> Rendered {
+    if asked.is_not_implemented() {
+        let rendered = Rendered::new(501, INVALID, Some("not_implemented"), asked.to_string());
+        return Rendered { in_vain: true, ..rendered };
+    }
     Rendered::new(404, INVALID, Some("unknown_url"), asked.to_string())
 }
 

@@ -203,7 +203,7 @@ async fn names_and_azures_paths_name_the_model() {
     assert_eq!(shown["body"]["messages"][0]["content"][0]["audio"]["format"], "wav", "{shown}");
     let speech = rig.send(Method::POST, "/v1/audio/speech", "{}".into()).await;
     let message: Value = speech.json()["error"]["message"].clone();
-    assert_eq!(speech.status, 404);
+    assert_eq!(speech.status, 501);
     assert!(message.as_str().unwrap().contains("Amazon Polly"), "{message}");
     rig.stop().await;
 }

@@ -25,9 +25,8 @@ async fn an_api_that_is_not_served_is_named_with_its_replacement() {
     for (path, told) in [
         ("/v1/conversations/c/x/y", format!("{base}/v1/responses")),
         ("/v1/responses/resp_1/others?x=1", "previous_response_id".to_owned()),
-        ("/v1/edits", format!("{base}/v1/completions")),
         ("/v1/engines/a/completions", "serves /v1/completions".to_owned()),
-        ("/v1/images/variations", format!("{base}/v1/images/edits")),
+        ("/v1/images/others", format!("{base}/v1/images/edits")),
         ("/v1/v1/chat/completions", format!("base URL to {base}/v1")),
         ("/v1/v1/responses", "/v1 twice".to_owned()),
         ("/api/chat", "Ollama".to_owned()),
@@ -41,6 +40,40 @@ async fn an_api_that_is_not_served_is_named_with_its_replacement() {
         let path = path.split('?').next().unwrap();
         assert!(message.starts_with(&format!("Unknown request URL: POST {path}.")), "{message}");
     }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_api_that_nothing_on_bedrock_serves_is_not_implemented() {
+    let rig = Rig::start("").await;
+    let base = format!("http://{}", rig.address);
+    for (path, told) in [
+        ("/v1/audio/speech", "Amazon Polly".to_owned()),
+        ("/v1/realtime/client_secrets", format!("{base}/v1/chat/completions")),
+        ("/openai/v1/fine_tuning/jobs", "CreateModelCustomizationJob".to_owned()),
+        ("/v1/assistants", "InvokeAgent".to_owned()),
+        ("/threads/t/messages", format!("{base}/v1/responses")),
+        ("/v1/images/variations", format!("{base}/v1/images/edits")),
+        ("/v1/vector_stores", "/search".to_owned()),
+        ("/v1/videos", "StartAsyncInvoke".to_owned()),
+        ("/v1/uploads", format!("{base}/v1/files")),
+        ("/v1/edits", format!("{base}/v1/chat/completions")),
+    ] {
+        let lost = post(&rig, path, &json!({})).await;
+        let error = &lost.json()["error"];
+        assert_eq!((lost.status, &error["code"]), (501, &json!("not_implemented")), "{path}");
+        assert_eq!(error["type"], "invalid_request_error");
+        assert_eq!(lost.header("x-should-retry"), Some("false"), "{path}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("POST {path}: ")), "{message}");
+        assert!(message.contains(&told) && !message.contains(". "), "{message}");
+    }
+    let socket = [("connection", "upgrade"), ("upgrade", "websocket")];
+    let realtime = get(&rig, &socket, "/v1/realtime?model=a").await;
+    assert_eq!(
+        (realtime.status, &realtime.json()["error"]["code"]),
+        (501, &json!("not_implemented"))
+    );
     rig.stop().await;
 }
 
