@@ -2,6 +2,7 @@
 //! latter too.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use routing::Thousandths;
 
@@ -38,6 +39,8 @@ pub(crate) struct TraceSettings {
     pub(crate) endpoint: Option<String>,
     /// Part of the requests that is sampled, where the caller does not decide.
     pub(crate) sample: Thousandths,
+    /// The time in which traces gather before they are exported.
+    pub(crate) delay: Duration,
     /// Headers of exported messages, as `name=value,name=value`.
     pub(crate) headers: Option<AccountSecret>,
     pub(crate) service_name: String,
@@ -50,6 +53,7 @@ impl Default for TraceSettings {
         Self {
             endpoint: None,
             sample: Thousandths(10),
+            delay: Duration::from_secs(5),
             headers: None,
             service_name: "outcrop".to_owned(),
             resource_attributes: None,
@@ -73,6 +77,7 @@ impl TraceSettings {
             url: url.parse().ok()?,
             headers: export::headers(headers.unwrap_or_default())?,
             sample: self.sample.0,
+            delay: self.delay,
             resource: Resource {
                 service: self.service_name.clone(),
                 attributes: attributes.unwrap_or_default(),
@@ -96,6 +101,7 @@ pub(super) fn read(root: &mut Section<'_>, telemetry: &mut TelemetrySettings) {
                 section.reading.complain(line, message, "build with the feature otlp");
             }
             section.set("sample", &mut traces.sample, parsers::part);
+            section.set("delay", &mut traces.delay, parsers::span);
             let line = section.line("headers").unwrap_or(1);
             traces.headers = section.secret("headers", "headers_file");
             if !traces.headers.as_ref().is_none_or(are_headers) {
@@ -195,6 +201,19 @@ fn apply_otel(traces: &mut TraceSettings, sources: &Sources, reading: &mut Confi
         }
     }
     traces.resource_attributes = traces.resource_attributes.take().filter(|text| !text.is_empty());
+    if let Some((name, value)) = sources.first_set(&["OTEL_BSP_SCHEDULE_DELAY"]) {
+        match value.trim().parse::<u64>() {
+            Ok(millis) if (1..=86_400_000).contains(&millis) => {
+                let delay = Duration::from_millis(millis);
+                let origin = ValueOrigin::Environment(name.to_owned());
+                reading.provenance.tell("telemetry.traces.delay", delay.show(), origin);
+                traces.delay = delay;
+            }
+            Ok(_) | Err(_) => {
+                reading.notes.push(format!("{name} is no number of milliseconds and is not used"));
+            }
+        }
+    }
     if let Some((name, value)) = sources.first_set(&["OTEL_TRACES_SAMPLER_ARG"]) {
         match value.trim().parse::<f64>() {
             Ok(part) if (0.0..=1.0).contains(&part) => {

@@ -111,12 +111,10 @@ impl Traces {
     /// The trace of a request, if it is sampled: by the decision of its caller, else by chance.
     pub(crate) fn begin(&self, headers: &HeaderMap) -> Option<Box<Trace>> {
         let caller = headers.get(TRACEPARENT).and_then(|value| Caller::of(value.as_bytes()));
-        // The lower part of an id of version 7 is random.
-        let (_, random) = Uuid::now_v7().as_u64_pair();
         let (id, parent) = match caller {
             Some(Caller { is_sampled: false, .. }) => return None,
             Some(Caller { id, span, is_sampled: true }) => (id, Some(span)),
-            None if random % 1_000 >= u64::from(self.sample) => return None,
+            None if chance() >= u64::from(self.sample) => return None,
             None => (Uuid::now_v7().as_u128(), None),
         };
         let (_, span) = Uuid::now_v7().as_u64_pair();
@@ -149,6 +147,13 @@ impl Traces {
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {}
         }
     }
+}
+
+/// One of 1000 numbers.
+fn chance() -> u64 {
+    // The lower part of an id of version 7 is random.
+    let (_, random) = Uuid::now_v7().as_u64_pair();
+    random % 1_000
 }
 
 impl Trace {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::task::AbortHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 pub(crate) use super::otlp_json::Resource;
 use super::otlp_json::body;
@@ -26,8 +26,8 @@ use crate::telemetry::metrics::Counter;
 const QUEUE: usize = 1_024;
 /// Most traces of a message.
 const BATCH: usize = 256;
-/// The time in which traces gather.
-const GATHER: Duration = Duration::from_millis(500);
+/// Longest answer of a collector, in bytes, after which its connection is used again.
+const ANSWER: usize = 64 * 1024;
 /// For one message.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Before the second and the third attempt of a message.
@@ -42,6 +42,8 @@ pub(crate) struct ExportSettings {
     pub(crate) headers: HeaderMap,
     /// Sampled requests of 1000.
     pub(crate) sample: u32,
+    /// The time in which traces gather, unless there are enough for a message.
+    pub(crate) delay: Duration,
     pub(crate) resource: Resource,
 }
 
@@ -98,26 +100,26 @@ enum Sent {
 
 impl Collector {
     async fn run(self, mut entries: Receiver<ToExport>) {
-        let (mut batch, mut traces) = (Vec::with_capacity(BATCH), Vec::with_capacity(BATCH));
         let mut is_away = false;
-        while entries.recv_many(&mut batch, BATCH).await > 0 {
-            let mut awaited = Vec::new();
-            for entry in batch.drain(..) {
+        while let Some(first) = entries.recv().await {
+            let (mut traces, mut awaited) = (Vec::new(), None);
+            let until = Instant::now() + self.settings.delay;
+            let mut next = Some(first);
+            while let Some(entry) = next.take() {
                 match entry {
                     ToExport::Trace(trace) => traces.push(*trace),
-                    ToExport::Flush(told) => awaited.push(told),
+                    ToExport::Flush(told) => awaited = Some(told),
+                }
+                if awaited.is_none() && traces.len() < BATCH {
+                    next = timeout_at(until, entries.recv()).await.ok().flatten();
                 }
             }
             if !traces.is_empty() {
-                is_away = self.export(std::mem::take(&mut traces), is_away).await;
+                is_away = self.export(traces, is_away).await;
             }
-            let has_waited = awaited.is_empty();
-            for told in awaited {
+            if let Some(told) = awaited {
                 // The other side may have stopped waiting.
                 let _ = told.send(());
-            }
-            if has_waited {
-                sleep(GATHER).await;
             }
         }
     }
@@ -163,16 +165,21 @@ impl Collector {
         match timeout(PATIENCE, self.client.request(request)).await {
             Err(_) => Sent::Later("the collector does not answer".to_owned()),
             Ok(Err(error)) => Sent::Later(error.to_string()),
-            Ok(Ok(answer)) => match answer.status() {
-                status if status.is_success() => Sent::Taken,
-                StatusCode::TOO_MANY_REQUESTS
-                | StatusCode::BAD_GATEWAY
-                | StatusCode::SERVICE_UNAVAILABLE
-                | StatusCode::GATEWAY_TIMEOUT => {
-                    Sent::Later(format!("the collector answers {}", answer.status()))
+            Ok(Ok(answer)) => {
+                let status = answer.status();
+                // A connection whose answer is not read to its end is closed.
+                let _ = timeout(PATIENCE, Limited::new(answer.into_body(), ANSWER).collect()).await;
+                match status {
+                    status if status.is_success() => Sent::Taken,
+                    StatusCode::TOO_MANY_REQUESTS
+                    | StatusCode::BAD_GATEWAY
+                    | StatusCode::SERVICE_UNAVAILABLE
+                    | StatusCode::GATEWAY_TIMEOUT => {
+                        Sent::Later(format!("the collector answers {status}"))
+                    }
+                    status => Sent::Refused(status),
                 }
-                status => Sent::Refused(status),
-            },
+            }
         }
     }
 }

@@ -56,7 +56,7 @@ impl Collector {
     }
 
     fn yaml(&self, more: &str) -> String {
-        format!("telemetry: {{ traces: {{ endpoint: '{}'{more} }} }}\n", self.url)
+        format!("telemetry: {{ traces: {{ endpoint: '{}', delay: 0.1{more} }} }}\n", self.url)
     }
 
     /// The spans of all messages, once there are this many.
