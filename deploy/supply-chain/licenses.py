@@ -35,7 +35,8 @@ def cargo(*arguments: str) -> str:
 
 def linked(target: str) -> set[tuple[str, str]]:
     """Name and version of what ends up in the binary: without what only builds, macros or tests need."""
-    wanted = ["--package", PACKAGE, "--no-default-features", "--edges", "normal,no-proc-macro", "--target", target]
+    features = ["--no-default-features", "--features", "console,otlp"]
+    wanted = ["--package", PACKAGE, *features, "--edges", "normal,no-proc-macro", "--target", target]
     shown = cargo("tree", *wanted, "--prefix", "none", "--format", "{p}")
     return {(name, version) for name, version in re.findall(r"^(\S+) v(\S+)(?: \(\*\))?$", shown, re.M)}
 

@@ -49,7 +49,7 @@ def build(asked: argparse.Namespace) -> tuple[Path, Path]:
                    env={**os.environ, "CARGO_TARGET_DIR": str(own)})
     if asked.binary is None:
         shipped = ["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "outcrop"]
-        subprocess.run([*shipped, "--no-default-features", "--features", "otlp"], check=True, cwd=ROOT,
+        subprocess.run([*shipped, "--no-default-features", "--features", "console,otlp"], check=True, cwd=ROOT,
                        env={**os.environ, "CARGO_TARGET_DIR": str(target)})
     binary = asked.binary or target / "dist/outcrop"
     return own / "release/load", binary.resolve()
