@@ -157,10 +157,10 @@ def test_the_service_continues_without_the_store(emulator: Outcrop, store: Store
         assert rounds(rng, [a, b], stream=False) == ["dropped"]
         assert time.monotonic() - begun < 60
         for running in (one, two):
-            assert running.log().count("the store of thoughts fails") == 1, running.log()
+            assert running.log().count("the reasoning store fails") == 1, running.log()
         store.start()
         deadline = time.monotonic() + PATIENCE
         while rounds(rng, [a, b], stream=False) != [None]:
             assert time.monotonic() < deadline, "it is back, and nobody noticed"
             time.sleep(0.5)
-        assert "the store of thoughts is back" in one.log() + two.log()
+        assert "the reasoning store is back" in one.log() + two.log()

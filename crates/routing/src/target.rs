@@ -58,7 +58,8 @@ impl Target {
             return Cow::Borrowed(self);
         }
         let mut target = self.clone();
-        target.model.look_up(&target.account).await;
+        // Boxed, because most models are known, and their requests should be no larger for the others.
+        Box::pin(target.model.look_up(&target.account)).await;
         Cow::Owned(target)
     }
 }

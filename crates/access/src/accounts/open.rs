@@ -1,6 +1,7 @@
 //! Opening the accounts, and authenticating callers.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -255,7 +256,7 @@ impl Accounts {
             Cached::Missing => None,
             Cached::Unknown(earlier) => earlier,
         };
-        let read = async {
+        let read = Box::pin(async {
             let version = self.store.version().await?;
             let record = self.read::<CustomerRecord>(id).await?;
             let limits = match &record {
@@ -267,7 +268,7 @@ impl Accounts {
             let customer = Arc::new(Customer { id: id.to_owned(), record, limits });
             self.customers.keep(id.to_owned(), Some(Arc::clone(&customer)), version);
             Ok(customer)
-        };
+        });
         // While the store is away, an end user who is not remembered counts as one without a record.
         let unknown = || {
             let limits = self.configured.unknown_customers.clone();
@@ -287,7 +288,7 @@ impl Accounts {
             Cached::Missing => None,
             Cached::Unknown(earlier) => earlier,
         };
-        let read = async {
+        let read = Box::pin(async {
             let version = self.store.version().await?;
             let record = self.read::<TagRecord>(name).await?;
             let limits = match &record {
@@ -299,7 +300,7 @@ impl Accounts {
             let tag = Arc::new(CallTag { name: name.to_owned(), record, limits });
             self.tags.keep(name.to_owned(), Some(Arc::clone(&tag)), version);
             Ok(tag)
-        };
+        });
         let unknown = || Arc::new(CallTag { name: name.to_owned(), ..CallTag::default() });
         self.or_earlier(read, earlier.or_else(|| Some(unknown()))).await
     }
@@ -354,14 +355,14 @@ impl Accounts {
             Cached::Missing => return Err(AuthError::Unknown),
             Cached::Unknown(earlier) => earlier,
         };
-        let read = async {
+        let read = Box::pin(async {
             // Before the rows: what is read may be newer than this, never older.
             let version = self.store.version().await?;
             let found = self.read_holder(by.clone()).await?;
             self.changed(version);
             self.holders.keep(by, found.clone(), version);
             Ok(found)
-        };
+        });
         let found = self.or_earlier(read, earlier.map(Some)).await?;
         found.ok_or(AuthError::Unknown)
     }
@@ -416,10 +417,11 @@ impl Accounts {
         Ok(holder)
     }
 
-    /// While the store is away an earlier answer serves, if calls are to pass then.
+    /// While the store is away an earlier answer serves, if calls are to pass then. `read` is boxed by its caller:
+    /// most requests find what they need in memory, and should not be as large as a look into the store.
     async fn or_earlier<T>(
         &self,
-        read: impl Future<Output = Result<T, StoreError>>,
+        read: Pin<Box<impl Future<Output = Result<T, StoreError>>>>,
         earlier: Option<T>,
     ) -> Result<T, StoreError> {
         let Some(earlier) = earlier.filter(|_| self.fail_mode == FailMode::Open) else {

@@ -39,7 +39,7 @@ pub(crate) async fn apply_guardrail(
         Side::Input => GuardrailContentSource::Input,
         Side::Output => GuardrailContentSource::Output,
     };
-    let answer = sdk
+    let call = sdk
         .client()
         .apply_guardrail()
         .guardrail_identifier(guardrail.id)
@@ -47,9 +47,9 @@ pub(crate) async fn apply_guardrail(
         .source(source)
         .output_scope(GuardrailOutputScope::Full)
         .set_content(Some(blocks(content)?))
-        .send()
-        .await
-        .map_err(sdk_failure)?;
+        .send();
+    // Boxed, because the SDK's future is larger than a whole request without a guardrail.
+    let answer = Box::pin(call).await.map_err(sdk_failure)?;
     Ok(verdict(&answer))
 }
 

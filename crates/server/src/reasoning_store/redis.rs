@@ -120,11 +120,12 @@ impl RedisStore {
             let order = Ordering::Relaxed;
             self.rests_until.compare_exchange(until, rest, order, order).ok()?;
         }
-        let failure = match timeout(self.patience, self.query(what)).await {
+        // Boxed, because most gateways have no second store, and their requests should be no larger for it.
+        let failure = match timeout(self.patience, Box::pin(self.query(what))).await {
             Ok(Ok(answer)) => {
                 self.rests_until.store(0, Ordering::Relaxed);
                 if self.is_down.swap(false, Ordering::Relaxed) {
-                    log::info!("the store of thoughts is back");
+                    log::info!("the reasoning store is back");
                 }
                 return Some(answer);
             }
@@ -135,7 +136,7 @@ impl RedisStore {
         self.rests_until.store(now.saturating_add(pause), Ordering::Relaxed);
         if !self.is_down.swap(true, Ordering::Relaxed) {
             log::warn!(
-                "the store of thoughts fails ({failure}): until it is back, each process remembers for itself"
+                "the reasoning store fails ({failure}): until it is back, each process remembers for itself"
             );
         }
         None
