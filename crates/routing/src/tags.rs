@@ -10,9 +10,6 @@ use translate::dialect::TagFields;
 
 use super::settings::TagFilter;
 
-/// Headers that hold tags, with commas between.
-const HEADERS: [&str; 2] = ["x-outcrop-tags", "x-litellm-tags"];
-
 /// Member of a request, and of its metadata, that lists tags.
 const MEMBER: &str = "tags";
 /// Tag of the targets for requests without tags, or with tags that are not known.
@@ -36,11 +33,10 @@ struct SelectionInput<'a> {
 }
 
 impl Tags {
-    /// Those of the headers.
-    pub fn of_headers<'h>(value: impl Fn(&str) -> Option<&'h str>) -> Self {
-        let told = HEADERS.iter().filter_map(|name| value(name));
+    /// Those of header values, with commas between.
+    pub fn of_headers<'h>(values: impl Iterator<Item = &'h str>) -> Self {
         let mut tags = Self::default();
-        tags.add(told.flat_map(|told| told.split(',')));
+        tags.add(values.flat_map(|value| value.split(',')));
         tags
     }
 
@@ -155,7 +151,7 @@ mod tests {
         let targets: Vec<Vec<String>> =
             targets.iter().map(|own| own.iter().map(ToString::to_string).collect()).collect();
         let targets: Vec<&[String]> = targets.iter().map(Vec::as_slice).collect();
-        let tags = Tags::of_headers(|name| (name == "x-litellm-tags").then_some(told));
+        let tags = Tags::of_headers([told].into_iter());
         let left = super::left(filter, &targets, &tags);
         left.iter().map(|is_left| if *is_left { 'x' } else { '.' }).collect()
     }

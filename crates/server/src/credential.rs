@@ -8,15 +8,20 @@ use access::{
     Accounts, AwsKeyPair, Holder, Principal, SecretKey, SignatureClaim, SignatureError, UtcTime,
 };
 use actix_web::http::Method;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpMessage, HttpRequest};
 use bedrock::AccountSecret;
 
 use crate::master_key::{MasterKey, is_same};
 
 /// Headers that carry a key as it is: Azure's, Anthropic's, LiteLLM's, Azure API Management's and Google's.
-const KEY_HEADERS: [&str; 5] =
-    ["api-key", "x-api-key", "x-litellm-api-key", "ocp-apim-subscription-key", "x-goog-api-key"];
+static KEY_HEADERS: [HeaderName; 5] = [
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-litellm-api-key"),
+    HeaderName::from_static("ocp-apim-subscription-key"),
+    HeaderName::from_static("x-goog-api-key"),
+];
 /// Further headers with secrets: the bearer key, and what AWS's SDKs and browsers send.
 const SECRET_HEADERS: [&str; 4] =
     ["authorization", "proxy-authorization", "cookie", "x-amz-security-token"];
@@ -96,7 +101,7 @@ pub(crate) fn is_open(method: &Method, path: &str) -> bool {
 
 /// Whether a header, by its name in small letters, may hold a key.
 pub(crate) fn is_key_header(name: &str) -> bool {
-    KEY_HEADERS.contains(&name) || SECRET_HEADERS.contains(&name)
+    KEY_HEADERS.iter().any(|one| one == name) || SECRET_HEADERS.contains(&name)
 }
 
 /// The caller that the middleware found; none where no keys are configured.
@@ -254,9 +259,9 @@ impl Credential {
                 None => agree(&mut key, bearer(value).unwrap_or_default(), "authorization")?,
             }
         }
-        for name in KEY_HEADERS {
+        for name in &KEY_HEADERS {
             for value in headers.get_all(name) {
-                agree(&mut key, bearer(value).unwrap_or(value.as_bytes()), name)?;
+                agree(&mut key, bearer(value).unwrap_or(value.as_bytes()), name.as_str())?;
             }
         }
         if let Some((key, header)) = key {

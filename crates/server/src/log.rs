@@ -155,7 +155,10 @@ fn begin_object(level: Level, target: &str, object: &mut String) {
 pub(crate) fn json_text(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
-    for c in text.chars() {
+    // Most texts need no escapes.
+    let (plain, rest) = text.split_at(text.bytes().position(needs_escape).unwrap_or(text.len()));
+    quoted.push_str(plain);
+    for c in rest.chars() {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             c if is_disguise(c) => {
@@ -169,6 +172,11 @@ pub(crate) fn json_text(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// Whether a byte of a text as JSON is not written as it is, or may not be.
+fn needs_escape(byte: u8) -> bool {
+    !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\')
 }
 
 /// The target under the gateway's name, so that filters need not name the crate of a module.

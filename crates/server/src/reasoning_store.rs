@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use access::{Accounts, Principal};
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use translate::Profile;
 use translate::answer_stream::KeptItem;
 use translate::dialect::{Dialect, KnownState};
@@ -91,6 +91,10 @@ pub(crate) struct LocalStore {
     /// Seals reasoning for clients, where no secret is shared by replicas.
     capsules: Option<Arc<CapsuleKey>>,
 }
+
+/// Headers that hold the credential of a caller.
+static CREDENTIALS: [HeaderName; 3] =
+    [AUTHORIZATION, HeaderName::from_static("x-api-key"), HeaderName::from_static("api-key")];
 
 /// Identifies the caller by headers: the reasoning of one caller's conversation is not for another. Stores
 /// no secret, only its keyed hash.
@@ -215,8 +219,7 @@ impl ReasoningStore {
         let key = holder.map(|holder| holder.key.id.as_str());
         let told = match key {
             Some(id) => [Some(KEY), Some(id.as_bytes()), None],
-            None => [AUTHORIZATION.as_str(), "x-api-key", "api-key"]
-                .map(|name| headers.get(name).map(HeaderValue::as_bytes)),
+            None => CREDENTIALS.each_ref().map(|name| headers.get(name).map(HeaderValue::as_bytes)),
         };
         let caller = match store {
             None => Caller(local.turns.key(told)),

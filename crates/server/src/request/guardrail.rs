@@ -1,7 +1,7 @@
 //! Selects the guardrail of a chat request: the caller's, from InvokeModel's headers or from
 //! `guardrail_config`, or the operator's. A mandatory guardrail of the operator cannot be replaced.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use schema::converse::request::{
     ConverseRequest, GuardrailConfig, GuardrailTrace, StreamProcessing,
 };
@@ -12,9 +12,9 @@ use crate::native::guardrail::evasion::{self, Part};
 use bedrock::Kind;
 use routing::{AskedGuardrail, Guardrail, GuardrailChoice, GuardrailMode};
 
-const ID: &str = "x-amzn-bedrock-guardrailidentifier";
-const VERSION: &str = "x-amzn-bedrock-guardrailversion";
-const TRACE: &str = "x-amzn-bedrock-trace";
+static ID: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailidentifier");
+static VERSION: HeaderName = HeaderName::from_static("x-amzn-bedrock-guardrailversion");
+static TRACE: HeaderName = HeaderName::from_static("x-amzn-bedrock-trace");
 const FIELD: &str = "guardrail_config";
 const MODEL_FIELDS: &str = "additional_model_request_fields";
 
@@ -32,13 +32,13 @@ impl RequestedGuardrail {
     /// # Errors
     /// A header that cannot be read, an id without a version, or a version without an id.
     pub(crate) fn of(headers: &HeaderMap) -> Result<Self, Invalid> {
-        let named = match (text(headers, ID)?, text(headers, VERSION)?) {
+        let named = match (text(headers, &ID)?, text(headers, &VERSION)?) {
             (None, None) => None,
             (Some(id), Some(version)) => Some((id.to_owned(), version.to_owned())),
-            (Some(_), None) => return Err(missing(VERSION, ID)),
-            (None, Some(_)) => return Err(missing(ID, VERSION)),
+            (Some(_), None) => return Err(missing(&VERSION, &ID)),
+            (None, Some(_)) => return Err(missing(&ID, &VERSION)),
         };
-        let trace = text(headers, TRACE)?.map(trace).transpose()?;
+        let trace = text(headers, &TRACE)?.map(trace).transpose()?;
         Ok(Self { named, trace })
     }
 
@@ -108,12 +108,12 @@ fn refuse_evasion(fields: &Map<String, Value>) -> Result<(), Invalid> {
     Err(Invalid::value(MODEL_FIELDS, message).with_code("guardrail_not_allowed"))
 }
 
-fn text<'h>(headers: &'h HeaderMap, name: &'static str) -> Result<Option<&'h str>, Invalid> {
+fn text<'h>(headers: &'h HeaderMap, name: &'static HeaderName) -> Result<Option<&'h str>, Invalid> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     let text = value.to_str().ok().map(str::trim).filter(|text| !text.is_empty());
     match text {
         Some(text) => Ok(Some(text)),
-        None => Err(Invalid::value(name, format!("The header {name} cannot be read."))),
+        None => Err(Invalid::value(name.as_str(), format!("The header {name} cannot be read."))),
     }
 }
 
@@ -123,26 +123,26 @@ fn trace(text: &str) -> Result<GuardrailTrace, Invalid> {
         "DISABLED" => Ok(GuardrailTrace::Disabled),
         "ENABLED_FULL" => Ok(GuardrailTrace::EnabledFull),
         _ => Err(Invalid::value(
-            TRACE,
+            TRACE.as_str(),
             format!("The header {TRACE} is ENABLED, DISABLED or ENABLED_FULL."),
         )),
     }
 }
 
-fn missing(name: &'static str, beside: &str) -> Invalid {
-    Invalid::value(name, format!("The header {beside} needs {name} beside it."))
+fn missing(name: &'static HeaderName, beside: &HeaderName) -> Invalid {
+    Invalid::value(name.as_str(), format!("The header {beside} needs {name} beside it."))
         .with_code("missing_required_parameter")
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+    fn headers(pairs: &[(&HeaderName, &'static str)]) -> HeaderMap {
+        let pair = |&(name, value): &(&HeaderName, &'static str)| {
+            (name.clone(), HeaderValue::from_static(value))
         };
         pairs.iter().map(pair).collect()
     }
@@ -154,16 +154,16 @@ mod tests {
     #[test]
     fn an_incomplete_set_of_headers_is_refused() {
         assert_eq!(RequestedGuardrail::of(&headers(&[])), Ok(RequestedGuardrail::default()));
-        let trace = RequestedGuardrail::of(&headers(&[(TRACE, "enabled_full")])).unwrap();
+        let trace = RequestedGuardrail::of(&headers(&[(&TRACE, "enabled_full")])).unwrap();
         assert_eq!(trace.trace, Some(GuardrailTrace::EnabledFull));
         for (sent, param) in [
-            (&[(ID, "a")][..], VERSION),
-            (&[(VERSION, "1")], ID),
-            (&[(ID, " "), (VERSION, "1")], ID),
-            (&[(TRACE, "loud")], TRACE),
+            (&[(&ID, "a")][..], &VERSION),
+            (&[(&VERSION, "1")], &ID),
+            (&[(&ID, " "), (&VERSION, "1")], &ID),
+            (&[(&TRACE, "loud")], &TRACE),
         ] {
             let refused = RequestedGuardrail::of(&headers(sent)).unwrap_err();
-            assert_eq!(refused.param.as_deref(), Some(param));
+            assert_eq!(refused.param.as_deref(), Some(param.as_str()));
         }
     }
 

@@ -1,15 +1,18 @@
 //! Option headers of the gateway. All are read once, before a byte of the body, so that an unreadable
 //! header costs neither an upload nor a call.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 use translate::{Invalid, Unsupported};
 
 use super::betas;
 use super::guardrail::RequestedGuardrail;
 use routing::Tags;
 
-const UNSUPPORTED: &str = "x-outcrop-unsupported-params";
-const DRY_RUN: &str = "x-outcrop-dry-run";
+static UNSUPPORTED: HeaderName = HeaderName::from_static("x-outcrop-unsupported-params");
+static DRY_RUN: HeaderName = HeaderName::from_static("x-outcrop-dry-run");
+/// Headers that hold tags, with commas between.
+static TAGS: [HeaderName; 2] =
+    [HeaderName::from_static("x-outcrop-tags"), HeaderName::from_static("x-litellm-tags")];
 
 /// The option headers of one request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,8 +59,8 @@ impl RequestOptions {
     /// A header that cannot be read, by its name, or a dry run of a route without dry runs, because the
     /// request must then not be sent.
     pub(crate) fn read(headers: &HeaderMap, route: RouteOptions) -> Result<Self, Invalid> {
-        let unsupported = word(headers, UNSUPPORTED, "warn, drop or reject", Unsupported::parse)?;
-        let mode = word(headers, DRY_RUN, "true or false", |word| match word {
+        let unsupported = word(headers, &UNSUPPORTED, "warn, drop or reject", Unsupported::parse)?;
+        let mode = word(headers, &DRY_RUN, "true or false", |word| match word {
             "true" | "1" => Some(CallMode::DryRun),
             "false" | "0" => Some(CallMode::Send),
             _ => None,
@@ -68,14 +71,15 @@ impl RequestOptions {
             RouteOptions::DryRun => Default::default(),
             RouteOptions::None | RouteOptions::Count if mode == CallMode::DryRun => {
                 return Err(Invalid::value(
-                    DRY_RUN,
+                    DRY_RUN.as_str(),
                     "There are dry runs of model calls and of Bedrock's own API, not of this.",
                 ));
             }
             RouteOptions::None => Default::default(),
             RouteOptions::Count => (RequestedGuardrail::default(), betas::of(headers)?),
         };
-        let tags = Tags::of_headers(|name| headers.get(name)?.to_str().ok());
+        let tags =
+            Tags::of_headers(TAGS.iter().filter_map(|name| headers.get(name)?.to_str().ok()));
         Ok(Self { unsupported, mode, guardrail, betas, tags })
     }
 
@@ -92,7 +96,7 @@ impl RequestOptions {
 
 fn word<T>(
     headers: &HeaderMap,
-    name: &'static str,
+    name: &'static HeaderName,
     expected: &str,
     read: impl Fn(&str) -> Option<T>,
 ) -> Result<Option<T>, Invalid> {
@@ -100,19 +104,19 @@ fn word<T>(
     let told = value.to_str().ok().and_then(|word| read(&word.trim().to_ascii_lowercase()));
     match told {
         Some(told) => Ok(Some(told)),
-        None => Err(Invalid::value(name, format!("The header {name} is {expected}."))),
+        None => Err(Invalid::value(name.as_str(), format!("The header {name} is {expected}."))),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     use super::*;
 
-    fn of(pairs: &[(&'static str, &'static str)]) -> Result<RequestOptions, Invalid> {
-        let pair = |(name, value): &(&'static str, &'static str)| {
-            (HeaderName::from_static(name), HeaderValue::from_static(value))
+    fn of(pairs: &[(&HeaderName, &'static str)]) -> Result<RequestOptions, Invalid> {
+        let pair = |&(name, value): &(&HeaderName, &'static str)| {
+            (name.clone(), HeaderValue::from_static(value))
         };
         RequestOptions::read(&pairs.iter().map(pair).collect(), RouteOptions::DryRun)
     }
@@ -124,15 +128,19 @@ mod tests {
             (none.mode, none.policy(Unsupported::Drop)),
             (CallMode::Send, Unsupported::Drop)
         );
-        let told = of(&[(UNSUPPORTED, " Reject "), (DRY_RUN, "TRUE")]).unwrap();
+        let told = of(&[(&UNSUPPORTED, " Reject "), (&DRY_RUN, "TRUE")]).unwrap();
         assert_eq!(
             (told.mode, told.policy(Unsupported::Drop)),
             (CallMode::DryRun, Unsupported::Reject)
         );
-        assert_eq!(of(&[(DRY_RUN, "false")]).unwrap().mode, CallMode::Send);
-        for (name, value) in [(UNSUPPORTED, "maybe"), (UNSUPPORTED, ""), (DRY_RUN, "yes please")] {
+        assert_eq!(of(&[(&DRY_RUN, "false")]).unwrap().mode, CallMode::Send);
+        for (name, value) in [(&UNSUPPORTED, "maybe"), (&UNSUPPORTED, ""), (&DRY_RUN, "yes please")]
+        {
             let refused = of(&[(name, value)]).unwrap_err();
-            assert_eq!((refused.param.as_deref(), refused.code), (Some(name), "invalid_value"));
+            assert_eq!(
+                (refused.param.as_deref(), refused.code),
+                (Some(name.as_str()), "invalid_value")
+            );
         }
     }
 }

@@ -1,14 +1,20 @@
 //! The parties that a call is accounted to besides its key: the end user and the tags, from headers and body; and the
 //! caller's own ids and metadata, which are kept with its row. None of them can set cost, key, team or user.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
 use translate::Invalid;
 
 /// Headers that name the end user; the first that is not empty counts.
-const END_USER: [&str; 2] = ["x-litellm-end-user-id", "x-litellm-customer-id"];
+static END_USER: [HeaderName; 2] = [
+    HeaderName::from_static("x-litellm-end-user-id"),
+    HeaderName::from_static("x-litellm-customer-id"),
+];
 /// Headers with the caller's own id of a conversation.
-const SESSION: [&str; 2] = ["x-litellm-session-id", "x-litellm-trace-id"];
-const METADATA: &str = "x-litellm-spend-logs-metadata";
+static SESSION: [HeaderName; 2] = [
+    HeaderName::from_static("x-litellm-session-id"),
+    HeaderName::from_static("x-litellm-trace-id"),
+];
+static METADATA: HeaderName = HeaderName::from_static("x-litellm-spend-logs-metadata");
 /// Longest id of an end user, in bytes.
 const ID: usize = 256;
 /// Longest metadata, in bytes.
@@ -36,21 +42,24 @@ impl Parties {
     /// # Errors
     /// The id of the end user is too long, or has control characters.
     pub(crate) fn of(headers: &HeaderMap, end_user: &[String]) -> Result<Self, Invalid> {
-        let text = |name: &str| {
-            let value = headers.get(name)?.to_str().ok()?.trim();
+        let text = |value: Option<&HeaderValue>| {
+            let value = value?.to_str().ok()?.trim();
             (!value.is_empty()).then(|| value.to_owned())
         };
         let mut parties = Self {
-            session: SESSION.into_iter().find_map(text).filter(|id| id.len() <= ID),
-            metadata: text(METADATA).filter(|text| is_object(text)),
+            session: SESSION
+                .iter()
+                .find_map(|name| text(headers.get(name)))
+                .filter(|id| id.len() <= ID),
+            metadata: text(headers.get(&METADATA)).filter(|text| is_object(text)),
             ..Self::default()
         };
-        for name in END_USER {
-            parties.acts_for(text(name), name)?;
+        for name in &END_USER {
+            parties.acts_for(text(headers.get(name)), name.as_str())?;
         }
         for name in end_user {
             // The parameter of a refusal is a name known at compile time.
-            parties.acts_for(text(name), "user")?;
+            parties.acts_for(text(headers.get(name)), "user")?;
         }
         Ok(parties)
     }
@@ -103,7 +112,6 @@ fn is_object(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::{HeaderName, HeaderValue};
 
     use super::*;
 
