@@ -111,9 +111,7 @@ impl UpstreamResponse {
     /// # Errors
     /// [`ProtocolError::ContentType`] if the response is not declared to be an event stream.
     pub fn events(self) -> Result<EventStream, Failure> {
-        self.refuse_encoding()?;
-        self.expect(EVENT_STREAM)?;
-        Ok(EventStream { answer: self, decoder: Decoder::Frames(FrameDecoder::new()) })
+        self.stream(EVENT_STREAM, Decoder::Frames(FrameDecoder::new()))
     }
 
     /// Reads the body as server-sent events: each is a frame named [`SSE_EVENT`] with the event's data.
@@ -121,9 +119,20 @@ impl UpstreamResponse {
     /// # Errors
     /// [`ProtocolError::ContentType`] if the response is not declared to be such a stream.
     pub fn server_sent_events(self) -> Result<EventStream, Failure> {
+        self.stream(SERVER_SENT_EVENTS, Decoder::ServerSent(SseDecoder::new()))
+    }
+
+    fn stream(mut self, expected: &'static str, decoder: Decoder) -> Result<EventStream, Failure> {
         self.refuse_encoding()?;
-        self.expect(SERVER_SENT_EVENTS)?;
-        Ok(EventStream { answer: self, decoder: Decoder::ServerSent(SseDecoder::new()) })
+        self.expect(expected)?;
+        // Values as received are parts of the buffer of 8 KiB that the head was read into, and would keep it as long as
+        // the stream is open.
+        for value in self.headers.values_mut() {
+            if let Ok(own) = HeaderValue::from_bytes(value.as_bytes()) {
+                *value = own;
+            }
+        }
+        Ok(EventStream { answer: self, decoder })
     }
 
     fn expect(&self, expected: &'static str) -> Result<(), Failure> {
