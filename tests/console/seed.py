@@ -42,6 +42,12 @@ SELECT (began_at / 3600000) * 3600000, key_id, COALESCE(team_id, ''), COALESCE(u
 FROM ledger WHERE id LIKE {prefix} || '%' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 """
 
+# Hours and days whose rollups are to be made, as settlements mark them.
+DUE = """
+INSERT INTO rollups_due (span, starts_at, version) SELECT DISTINCT '{span}', hour - hour % {length}, 'seed' FROM hourly
+WHERE TRUE ON CONFLICT (span, starts_at) DO UPDATE SET version = 'seed-again'
+"""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,7 +68,8 @@ def statements(plan: Plan, numbers: str) -> list[str]:
     source = f"SELECT n, {mixed} AS h, {key} AS key FROM ({numbers}) AS counted"
     at = f"{plan.first} + (n * {plan.span}) / {plan.count}"
     ledger = LEDGER.format(prefix=f"'{plan.prefix}'", number="(1000000000 + n)", at=at, numbers=source)
-    return [ledger, HOURLY.format(prefix=f"'{plan.prefix}'")]
+    due = [DUE.format(span=span, length=length) for span, length in (("hour", HOUR), ("day", DAY))]
+    return [ledger, HOURLY.format(prefix=f"'{plan.prefix}'"), *due]
 
 
 def sqlite(path: str, plan: Plan) -> None:

@@ -5,6 +5,7 @@ mod intents;
 mod reaper;
 mod refusal;
 mod report;
+mod roller;
 mod row;
 mod slices;
 mod writer;

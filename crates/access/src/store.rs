@@ -4,6 +4,7 @@
 mod hour_key;
 mod memory;
 mod memory_ledger;
+mod rollup;
 mod schema;
 mod sql;
 mod sql_counters;
@@ -13,7 +14,9 @@ mod sql_ledger;
 mod sql_records;
 mod sql_refusals;
 mod sql_reports;
+mod sql_rollup;
 mod sql_slices;
+mod sql_spend;
 mod sql_text;
 
 use std::future::Future;
@@ -204,6 +207,15 @@ pub struct AuditEntry {
     pub after: Option<String>,
 }
 
+/// Rollups that were made, and those that could be made at once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RollupRound {
+    /// Hours and days whose rollups were made.
+    pub made: u64,
+    /// Hours and days that are over and have none.
+    pub left: u64,
+}
+
 /// Keeps accounts and the ledger.
 pub trait Store: Send + Sync + 'static {
     /// The number of changes so far. It grows with every [`Store::write`], so that replicas notice.
@@ -294,6 +306,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Sums the aggregates.
     fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>>;
+
+    /// Makes rollups of aggregates of hours and days that are over, at most so many of each, the oldest first: reports read
+    /// them instead of the aggregates. Memory needs none.
+    fn roll_up(&self, _now: UtcTime, _most: u64) -> StoreFuture<'_, RollupRound> {
+        Box::pin(std::future::ready(Ok(RollupRound::default())))
+    }
 
     /// The database, which also keeps what callers keep between their requests; none in memory.
     fn database(&self) -> Option<&SqlStore> {

@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use self::task::{Entry, Held, Waiting, Writer};
 use super::intents::{IntentLog, Segment};
 use super::reaper::Reaper;
+use super::roller;
 use super::slices::{Slices, Taken};
 use super::{CallOutcome, CallState, Closing, CounterKey, CounterState, OpenOutcome, Opening};
 use crate::store::Store;
@@ -122,7 +123,7 @@ pub struct OpenedCall {
 }
 
 impl LedgerWriter {
-    /// Starts the writer and the reaper on the present tokio runtime.
+    /// Starts the writer, the reaper and the maker of rollups on the present tokio runtime.
     pub fn start(store: Arc<dyn Store>, clock: Clock, options: LedgerOptions) -> Self {
         let (queue, entries) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(options.most_calls.clamp(1, Semaphore::MAX_PERMITS)));
@@ -144,6 +145,7 @@ impl LedgerWriter {
                 |error| log::warn!("no intents are written in {}: {error}", folder.display());
             started.map_err(warn).ok().map(Arc::new)
         });
+        let roller = tokio::spawn(roller::run(Arc::clone(&store), clock.clone()));
         let reaper = Reaper {
             store,
             clock,
@@ -153,7 +155,7 @@ impl LedgerWriter {
             intents: intents.clone(),
         };
         let reaper = tokio::spawn(reaper.run());
-        let tasks = Mutex::new(vec![writer, reaper]);
+        let tasks = Mutex::new(vec![writer, reaper, roller]);
         Self { queue, waiting, room, options, intents, slices, live, away, tasks }
     }
 
@@ -285,11 +287,9 @@ impl LedgerWriter {
 
 impl Drop for LedgerWriter {
     fn drop(&mut self) {
-        // The writer ends by itself when the last call has closed; the reaper never would.
+        // The writer, the first, ends by itself when the last call has closed; the others never would.
         let tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        if let Some(reaper) = tasks.last() {
-            reaper.abort();
-        }
+        tasks.iter().skip(1).for_each(JoinHandle::abort);
     }
 }
 

@@ -90,6 +90,12 @@ impl HourSums {
 }
 
 impl HourKey {
+    /// The first of all from a point on.
+    pub(super) fn start_of(hour: UtcTime) -> Self {
+        let [key_id, team, user, customer, model, region] = std::array::from_fn(|_| String::new());
+        Self { hour, key_id, team, user, customer, model, region, status: "" }
+    }
+
     fn of(closing: &Closing) -> Self {
         let Opening { at, who, .. } = &*closing.call;
         let text = |text: &Option<String>| text.clone().unwrap_or_default();

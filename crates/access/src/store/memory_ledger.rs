@@ -221,7 +221,10 @@ impl LedgerState {
         if query.is_by_tag() {
             self.hours.by_tag.iter().for_each(|((at, tag), sums)| add(at, tag, sums));
         } else {
-            self.hours.all.iter().for_each(|(at, sums)| add(at, "", sums));
+            let hours = HourKey::start_of(query.from)..HourKey::start_of(query.until);
+            if hours.start < hours.end {
+                self.hours.all.range(hours).for_each(|(at, sums)| add(at, "", sums));
+            }
         }
         let most =
             query.most.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));

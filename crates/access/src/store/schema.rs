@@ -8,6 +8,9 @@ const VERSION: &str = "schema";
 /// The advisory lock of migrations in PostgreSQL.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7382615901)";
 
+/// Ends statements of tables whose rows SQLite keeps in their index.
+const CLUSTERED: &str = "CLUSTERED";
+
 /// The steps, each applied once. New ones are appended; released ones never change.
 const STEPS: &[&[&str]] = &[&[
     "INSERT INTO meta (name, value) VALUES ('version', '0')",
@@ -83,6 +86,26 @@ const STEPS: &[&[&str]] = &[&[
     // Failures are few among many calls, and are looked for.
     "CREATE INDEX ledger_failed ON ledger (began_at)
         WHERE state = 'voided' OR (state <> 'reserved' AND error_code IS NOT NULL)",
+], &[
+    "CREATE TABLE rollups_hourly (
+        dimension TEXT NOT NULL, starts_at BIGINT NOT NULL, value TEXT NOT NULL, second TEXT NOT NULL,
+        succeeded BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
+        cache_read BIGINT NOT NULL, cache_write BIGINT NOT NULL, cost BIGINT NOT NULL, unpriced BIGINT NOT NULL,
+        estimated BIGINT NOT NULL, PRIMARY KEY (dimension, starts_at, value, second)) CLUSTERED",
+    "CREATE TABLE rollups_daily (
+        dimension TEXT NOT NULL, starts_at BIGINT NOT NULL, value TEXT NOT NULL, second TEXT NOT NULL,
+        succeeded BIGINT NOT NULL, failed BIGINT NOT NULL, input BIGINT NOT NULL, output BIGINT NOT NULL,
+        cache_read BIGINT NOT NULL, cache_write BIGINT NOT NULL, cost BIGINT NOT NULL, unpriced BIGINT NOT NULL,
+        estimated BIGINT NOT NULL, PRIMARY KEY (dimension, starts_at, value, second)) CLUSTERED",
+    "CREATE TABLE rollups_due (
+        span TEXT NOT NULL, starts_at BIGINT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (span, starts_at)) CLUSTERED",
+    // The hours that have aggregates, one look into the index each; their rollups are made while the gateway runs.
+    "INSERT INTO rollups_due (span, starts_at, version) WITH RECURSIVE hours(hour) AS (
+        SELECT MIN(hour) FROM hourly UNION ALL
+        SELECT (SELECT MIN(later.hour) FROM hourly AS later WHERE later.hour > hours.hour) FROM hours
+        WHERE hours.hour IS NOT NULL) SELECT 'hour', hour, 'first' FROM hours WHERE hour IS NOT NULL",
+    "INSERT INTO rollups_due (span, starts_at, version)
+        SELECT DISTINCT 'day', starts_at - starts_at % 86400000, 'first' FROM rollups_due WHERE span = 'hour'",
 ]];
 
 /// Brings the tables to this version. Replicas that start at once wait for one another.
@@ -121,7 +144,12 @@ async fn migrate(session: &mut Session) -> Result<(), StoreError> {
         return Err(StoreError::Unreadable(text));
     }
     let missing = STEPS.get(applied..).unwrap_or_default();
-    let statements: Vec<String> = missing.concat().into_iter().map(str::to_owned).collect();
+    let clustered = match session.engine() {
+        Engine::Sqlite => "WITHOUT ROWID",
+        Engine::Postgres => "",
+    };
+    let statements: Vec<String> =
+        missing.concat().into_iter().map(|text| text.replace(CLUSTERED, clustered)).collect();
     for statement in statements {
         session.run(statement, Vec::new()).await?;
     }

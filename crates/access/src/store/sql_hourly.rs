@@ -10,7 +10,7 @@ use crate::UtcTime;
 use crate::ledger::{Closing, SpendSums};
 
 const DIMENSIONS: &str = "hour, key_id, team_id, user_id, customer, model, region, status";
-const SUMS: [&str; 9] = [
+pub(super) const SUMS: [&str; 9] = [
     "succeeded",
     "failed",
     "input",

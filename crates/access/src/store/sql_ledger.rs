@@ -9,7 +9,7 @@ use super::sql::{BROKEN_UP, Session, SqlStore, Statement, Value, Work};
 use super::sql_counters::{Counters, add_to_counters, locked};
 use super::sql_slices::{self, GiveBack, LendBatch, ReapSlices};
 use super::sql_text::{batches, padded, rows_of};
-use super::{Store, StoreError, StoreFuture, sql_hourly};
+use super::{RollupRound, Store, StoreError, StoreFuture, sql_hourly, sql_rollup};
 use crate::ledger::{
     CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,
     Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow,
@@ -115,6 +115,7 @@ impl Work for CloseBatch {
         sql_slices::reduce(session, taken, &mut counters).await?;
         add_to_counters(session, counters).await?;
         sql_hourly::add(session, &counted, *names_an_hour).await?;
+        sql_rollup::mark(session, &counted).await?;
         let mut told = HashSet::new();
         let first = |closing: &Closing| {
             settled.contains_key(&*closing.call.id) && told.insert(closing.call.id.clone())
@@ -444,5 +445,9 @@ impl Store for SqlStore {
 
     fn spend(&self, query: SpendQuery) -> StoreFuture<'_, Vec<SpendRow>> {
         Box::pin(self.sum_spend(query))
+    }
+
+    fn roll_up(&self, now: UtcTime, most: u64) -> StoreFuture<'_, RollupRound> {
+        Box::pin(self.make_rollups(now, most))
     }
 }

@@ -9,12 +9,11 @@ use super::sql_text::rows_of;
 use super::{Page, StoreError};
 use crate::ledger::{
     Attribution, CallFilter, CallOutcome, CallRow, CallSort, CallState, Closing, CounterKey,
-    CounterState, Opening, PartyFilter, SpendColumn, SpendQuery, SpendRow, SpendSums, VisibleCalls,
+    CounterState, Opening, PartyFilter, VisibleCalls,
 };
 use crate::{Nanodollars, UtcTime};
 
 pub(super) const COLUMNS: &str = "id, began_at, lease_until, key_id, token, team_id, user_id, organization_id, customer, tags, call_type, model_asked, session_id, ip, meta, estimate, priced, charges, state, ended_at, model, model_group, region, reach, tier, input, output, cache_read, cache_write_5m, cache_write_1h, units, cost, price_id, price_source, status, error_code, ttft_ms, total_ms, attempts";
-const MINUTE: i64 = 60_000;
 
 /// A condition that grows.
 #[derive(Default)]
@@ -24,6 +23,11 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
+    /// Begins another condition; its values follow those so far.
+    pub(super) fn begin(&mut self) {
+        self.text.clear();
+    }
+
     pub(super) fn and(&mut self, column: &str, operator: &str, value: Option<Value>) {
         if let Some(value) = value {
             self.values.push(value);
@@ -59,7 +63,7 @@ impl Conditions {
         self.plain(&format!("({time} <= ${bound} AND ({time} < ${same} OR {key} < ${ids}))"));
     }
 
-    fn parties(&mut self, who: &PartyFilter) {
+    pub(super) fn parties(&mut self, who: &PartyFilter) {
         self.one_of("customer", who.customers.as_deref());
         self.parties_without_customers(who);
     }
@@ -76,7 +80,7 @@ impl Conditions {
         }
     }
 
-    fn plain(&mut self, text: &str) {
+    pub(super) fn plain(&mut self, text: &str) {
         let join = if self.text.is_empty() { "" } else { " AND " };
         self.text.push_str(&format!("{join}{text}"));
     }
@@ -169,70 +173,6 @@ impl SqlStore {
             total: total.unsigned_abs(),
         })
     }
-
-    pub(super) async fn sum_spend(&self, query: SpendQuery) -> Result<Vec<SpendRow>, StoreError> {
-        let mut conditions = Conditions::default();
-        conditions.and("hour", ">=", Some(query.from.millis().into()));
-        conditions.and("hour", "<", Some(query.until.millis().into()));
-        conditions.parties(&query.who);
-        conditions.one_of("model", query.models.as_deref());
-        conditions.one_of("tag", query.tags.as_deref());
-        let shift = i64::from(query.offset_minutes) * MINUTE;
-        let day = format!("CAST(((hour + {shift}) / 86400000) * 86400000 AS TEXT)");
-        let columns: Vec<_> = query.by.iter().map(|column| column_sql(*column, &day)).collect();
-        let sums =
-            "succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated";
-        let sums = sums
-            .split(", ")
-            .map(|column| format!("CAST(SUM({column}) AS BIGINT)"))
-            .collect::<Vec<_>>();
-        let table = if query.is_by_tag() { "hourly_tags" } else { "hourly" };
-        let mut sql = format!(
-            "SELECT {} FROM {table}{}",
-            columns.iter().cloned().chain(sums).collect::<Vec<_>>().join(", "),
-            conditions.clause()
-        );
-        if !columns.is_empty() {
-            let group = (1..=columns.len()).map(|at| at.to_string()).collect::<Vec<_>>().join(", ");
-            sql.push_str(&format!(" GROUP BY {group}"));
-        }
-        if let Some(most) = query.most {
-            conditions.values.push(most.into());
-            sql.push_str(&format!(" LIMIT ${}", conditions.values.len()));
-        }
-        let rows = self.read(sql, conditions.values).await?;
-        let mut found =
-            rows.iter().map(|row| spend_row(row, columns.len())).collect::<Result<Vec<_>, _>>()?;
-        // Without groups there is a row of nulls even where no call was.
-        found.retain(|row| row.sums.succeeded + row.sums.failed > 0);
-        found.sort_by(|a, b| a.group.cmp(&b.group));
-        Ok(found)
-    }
-}
-
-fn column_sql(column: SpendColumn, day: &str) -> String {
-    let name = match column {
-        SpendColumn::Day => day,
-        SpendColumn::Hour => "CAST(hour AS TEXT)",
-        SpendColumn::Tag => "tag",
-        SpendColumn::Key => "key_id",
-        SpendColumn::Team => "team_id",
-        SpendColumn::User => "user_id",
-        SpendColumn::Customer => "customer",
-        SpendColumn::Model => "model",
-        SpendColumn::Region => "region",
-        SpendColumn::Status => "status",
-    };
-    name.to_owned()
-}
-
-fn spend_row(row: &SqlRow, columns: usize) -> Result<SpendRow, StoreError> {
-    let group = (0..columns).map(|at| row.text(at)).collect::<Result<_, _>>()?;
-    let mut sums = SpendSums::default();
-    for (at, sum) in sums.columns_mut().into_iter().enumerate() {
-        *sum = row.int(columns + at)?;
-    }
-    Ok(SpendRow { group, sums })
 }
 
 pub(super) fn of_filter(filter: &CallFilter) -> Conditions {

@@ -19,6 +19,7 @@ mod records;
 #[path = "../support/redis_server.rs"]
 mod redis_server;
 mod reports;
+mod rollups;
 mod slices;
 
 use std::future::Future;
@@ -67,6 +68,8 @@ topics![
     reports::callers_cannot_fill_the_sums,
     reports::rows_have_one_order_everywhere,
     reports::names_outlive_their_records,
+    rollups::rollups_change_no_sum,
+    rollups::interrupted_rollups_are_made_again,
     newest::calls_are_read_by_a_cursor,
     newest::refusals_are_kept_apart,
     keys::a_key_works_until_it_is_deleted_on_any_replica,
