@@ -102,6 +102,16 @@ pub(super) enum SelectionReason {
     MostRoom,
 }
 
+impl SelectionReason {
+    /// Whether one of several targets was selected that is healthy and within its quotas.
+    pub(super) fn is_healthy(self) -> bool {
+        match self {
+            Self::Affinity | Self::Strategy(_) => true,
+            Self::Only | Self::Probe | Self::LeastBad(_) | Self::MostRoom => false,
+        }
+    }
+}
+
 impl SelectionInput {
     /// A call without known properties.
     pub(super) fn at(now: Timestamp) -> Self {
@@ -120,7 +130,7 @@ impl TriedTargets {
     }
 
     /// Whether a call with these home targets would be away from home at a target.
-    fn is_away(self, at: usize) -> bool {
+    pub(super) fn is_away(self, at: usize) -> bool {
         !self.is_empty() && !self.holds(at)
     }
 

@@ -5,9 +5,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use translate::reasoning::Origin;
-
-use access::Admission;
 use tokio::time::Instant;
 
 use super::balance::{Selection, SelectionInput, Tokens, TriedTargets};
@@ -21,50 +18,15 @@ use super::tags::Tags;
 use super::target::Target;
 use super::{RouteError, backoff};
 use crate::catalogue::Day;
-use bedrock::{Kind, UpstreamResponse};
+use bedrock::UpstreamResponse;
 
 mod attempts;
+mod hedge;
+mod spec;
 
-pub use attempts::{Attempt, AttemptCode, AttemptLog, Continuation, RetryReason};
-
-/// Properties of a call, besides its name, that affect its dispatch.
-#[derive(Debug, Clone, Copy)]
-pub struct CallSpec<'r> {
-    /// The permission of the request: fallbacks are authorised like the first name.
-    pub admission: &'r Admission,
-    /// The request's id, for the log.
-    pub id: &'r str,
-    /// Unary or stream.
-    pub kind: Kind,
-    /// The purpose of the call.
-    pub purpose: CallPurpose,
-    /// Tokens that the call may use, as far as they can be estimated.
-    pub tokens: Tokens,
-    /// Calls with the same key benefit from the same target.
-    pub key: Option<u64>,
-    /// Origin of the conversation's last reasoning.
-    pub home: Option<Origin>,
-    /// The targets that may answer in place of the first.
-    pub fallback_scope: FallbackScope,
-}
-
-/// Purpose of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CallPurpose {
-    /// Inference with the model.
-    Model,
-    /// A token count. It is answered quickly and is no measure of the model's latency.
-    Count,
-}
-
-/// Targets that may replace the first one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FallbackScope {
-    /// Any target of the name, then its fallbacks.
-    All,
-    /// Any target of the name.
-    SameName,
-}
+pub use attempts::{Attempt, AttemptCode, AttemptLog, Continuation, HedgeResult, RetryReason};
+use hedge::{Hedged, SecondCall, Tried, Unhedged};
+pub use spec::{CallPurpose, CallSpec, FallbackScope};
 
 /// A call in dispatch.
 #[derive(Debug)]
@@ -147,7 +109,7 @@ impl<'n> Dispatch<'n> {
         let Some((pick, target)) = first else {
             return Err(RouteError::not_listed(&group.name));
         };
-        group.budget.called(now, &group.balance.retries);
+        group.called(now);
         let in_flight =
             board(&group, pick, terms, now).ok_or_else(|| RouteError::not_listed(&group.name))?;
         let attempt_log = AttemptLog::to(&target);
@@ -198,6 +160,11 @@ impl<'n> Dispatch<'n> {
         &self.target
     }
 
+    /// Tokens that the call may use.
+    pub fn tokens(&self) -> Tokens {
+        self.terms.tokens
+    }
+
     /// Whether a later target may need another translation of the request.
     pub fn may_differ(&self) -> bool {
         let fallbacks = &self.group.fallbacks;
@@ -215,9 +182,33 @@ impl<'n> Dispatch<'n> {
     /// The last target's error, or the one before it if the last target cannot accept the request or is not
     /// set up to be called.
     pub async fn run<T: AttemptOutcome, E: Classify + std::fmt::Display>(
+        self,
+        ask: impl AsyncFnMut(&Target) -> Result<T, E>,
+    ) -> Result<Dispatched<T>, DispatchError<E>> {
+        self.until_answered(ask, Unhedged).await
+    }
+
+    /// The same with a second call at another target if one is late, by the settings of the name. `second`
+    /// makes it; `None` if the caller may not make another call now.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_hedged<T: AttemptOutcome, E: Classify + std::fmt::Display>(
+        self,
+        ask: impl AsyncFnMut(&Target) -> Result<T, E>,
+        second: impl AsyncFnMut(&Target) -> Option<Result<T, E>>,
+    ) -> Result<Dispatched<T>, DispatchError<E>> {
+        self.until_answered(ask, Hedged(second)).await
+    }
+
+    async fn until_answered<T: AttemptOutcome, E: Classify + std::fmt::Display, S>(
         mut self,
         mut ask: impl AsyncFnMut(&Target) -> Result<T, E>,
-    ) -> Result<Dispatched<T>, DispatchError<E>> {
+        mut second: S,
+    ) -> Result<Dispatched<T>, DispatchError<E>>
+    where
+        S: SecondCall<T, E>,
+    {
         let mut kept: Option<E> = None;
         loop {
             self.attempts = self.attempts.saturating_add(1);
@@ -225,10 +216,20 @@ impl<'n> Dispatch<'n> {
             let now = Timestamp::now();
             self.in_flight.sent(now);
             self.attempt_log.quota = self.in_flight.quota_left(now);
-            let began = std::time::Instant::now();
-            let error = match ask(&self.target).await {
+            let Tried { result, began, earlier } = if S::IS_POSSIBLE && self.may_hedge() {
+                // Boxed, because few calls may have a second one.
+                Box::pin(self.raced(&mut ask, &mut second)).await
+            } else {
+                let began = std::time::Instant::now();
+                Tried::of(ask(&self.target).await, began)
+            };
+            kept = earlier.or(kept);
+            let error = match result {
                 Ok(answer) => {
                     self.made(began, AttemptCode::ANSWERED);
+                    if let Some(hedge) = &self.group.balance.hedge {
+                        self.group.hedging.waited(hedge, began.elapsed());
+                    }
                     match (answer.is_of_target(), self.terms.purpose) {
                         (true, CallPurpose::Model) => self.in_flight.answered(Timestamp::now()),
                         (true, CallPurpose::Count) => self.in_flight.heard(Timestamp::now()),
@@ -413,7 +414,7 @@ impl<'n> Dispatch<'n> {
                     else {
                         continue;
                     };
-                    group.budget.called(now, &group.balance.retries);
+                    group.called(now);
                     (self.group, self.tried, self.attempts) = (group, TriedTargets::default(), 0);
                     self.attempt_log.fallback = Some(name);
                     self.attempt_log.spent = false;
@@ -435,11 +436,16 @@ impl<'n> Dispatch<'n> {
         self.time();
         self.in_flight = board(&self.group, pick, self.terms, now)?;
         self.at = pick.at;
+        self.names_target();
+        self.tell(pick);
+        Some(())
+    }
+
+    /// Names the current target in the attempt log.
+    fn names_target(&mut self) {
         self.attempt_log.target = Arc::clone(&self.target.label);
         self.target.account.region().clone_into(&mut self.attempt_log.region);
         self.attempt_log.end = self.target.model.end(Day::today()).map(Arc::new);
-        self.tell(pick);
-        Some(())
     }
 
     /// Sets the deadline: all attempts share one time limit.

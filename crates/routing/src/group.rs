@@ -11,7 +11,9 @@ use translate::reasoning::Origin;
 use super::RouteError;
 use super::accounts::{RegionalAccount, RegionalAccounts};
 use super::balance::{Candidate, Selection, SelectionInput, TriedTargets, mixed, select};
+use super::clock::Timestamp;
 use super::health::{CallRole, Quota};
+use super::hedging::Hedging;
 use super::pattern::filled;
 use super::retry_budget::RetryBudget;
 use super::series::{self, TargetSeries};
@@ -35,6 +37,7 @@ pub(super) struct Group {
     seats: Vec<Candidate>,
     choice: Arc<WeightedChoice>,
     pub(super) budget: Arc<RetryBudget>,
+    pub(super) hedging: Arc<Hedging>,
     pub(super) guardrail: Option<Arc<Guardrail>>,
     pub(super) balance: Balance,
     pub(super) fallbacks: Arc<Fallbacks>,
@@ -68,11 +71,12 @@ struct Member {
     series: Option<Arc<TargetSeries>>,
 }
 
-/// Selection counter and retry budget of a group; a reload keeps them.
+/// Selection counter, retry budget and second calls of a group; a reload keeps them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct GroupState {
     pub(super) choice: Arc<WeightedChoice>,
     pub(super) budget: Arc<RetryBudget>,
+    pub(super) hedging: Arc<Hedging>,
 }
 
 impl Group {
@@ -136,11 +140,32 @@ impl Group {
 
     /// The state that a reload keeps and that groups derived from this one share.
     pub(super) fn turns(&self) -> GroupState {
-        GroupState { choice: Arc::clone(&self.choice), budget: Arc::clone(&self.budget) }
+        GroupState {
+            choice: Arc::clone(&self.choice),
+            budget: Arc::clone(&self.budget),
+            hedging: Arc::clone(&self.hedging),
+        }
     }
 
     pub(super) fn select(&self, asked: SelectionInput) -> Option<Selection> {
         select(&self.seats, &self.choice, &self.balance, asked)
+    }
+
+    /// Selects a target for a second call: a healthy one with a weight and with room in its quotas, where no
+    /// call of the request was made.
+    pub(super) fn select_second(&self, asked: SelectionInput) -> Option<Selection> {
+        let pick = self.select(asked)?;
+        let has_weight = self.seats.get(pick.at).is_some_and(|seat| seat.weight.0 > 0);
+        let is_new = !asked.tried.holds(pick.at) && !asked.home.is_away(pick.at);
+        (pick.why.is_healthy() && has_weight && is_new).then_some(pick)
+    }
+
+    /// Counts a client's call.
+    pub(super) fn called(&self, now: Timestamp) {
+        self.budget.called(now, &self.balance.retries);
+        if let Some(hedge) = &self.balance.hedge {
+            self.hedging.called(hedge);
+        }
     }
 
     pub(super) fn seat(&self, at: usize) -> Option<&Candidate> {
@@ -349,7 +374,7 @@ impl Group {
     }
 
     fn empty(name: &str, series: Arc<str>, balance: Balance, turns: GroupState) -> Self {
-        let GroupState { choice, budget } = turns;
+        let GroupState { choice, budget, hedging } = turns;
         Self {
             name: name.to_owned(),
             series,
@@ -357,6 +382,7 @@ impl Group {
             seats: Vec::new(),
             choice,
             budget,
+            hedging,
             guardrail: None,
             balance,
             fallbacks: Arc::default(),

@@ -200,6 +200,13 @@ impl TargetHealth {
         cooldown.map_or(Gate::Closed, |_| self.breaker.gate(now))
     }
 
+    /// Records a wait that was longer than this.
+    fn waited_at_least(&self, wait: Duration) {
+        if micros(wait) > self.latency.load(Ordering::Relaxed) {
+            self.answered(wait);
+        }
+    }
+
     fn answered(&self, wait: Duration) {
         let sample = micros(wait).max(1);
         let _ = self.latency.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |had| {
@@ -315,6 +322,12 @@ impl InFlight {
     pub fn answered(&mut self, now: Timestamp) {
         self.health.answered(now.since(self.began));
         self.heard(now);
+    }
+
+    /// Records that another call's answer came first, for which this one is given up: no failure, and the wait
+    /// so far is a lower bound of its latency.
+    pub fn outrun(&mut self, now: Timestamp) {
+        self.health.waited_at_least(now.since(self.began));
     }
 
     /// Records an answer whose latency does not predict the next one.

@@ -24,6 +24,7 @@ mod count;
 mod dispatch;
 mod group;
 mod health;
+mod hedging;
 mod pattern;
 mod resolver;
 mod retry_budget;
@@ -42,7 +43,7 @@ pub use clock::Timestamp;
 pub use count::{Count, count};
 pub use dispatch::{
     Attempt, AttemptCode, AttemptLog, AttemptOutcome, CallPurpose, CallSpec, Continuation,
-    Dispatch, DispatchError, Dispatched, FallbackScope, RetryReason,
+    Dispatch, DispatchError, Dispatched, FallbackScope, HedgeResult, RetryReason,
 };
 pub use health::{Gauges, HealthState, InFlight, InFlightTemplate, Quota, QuotaLeft};
 pub use resolver::OpenError;
@@ -50,8 +51,8 @@ pub use resolver::{Resolver, Route};
 pub use series::{OTHER, TargetSeries, TargetState};
 pub use settings::{
     Affinity, AskedGuardrail, Balance, Cooldown, Fallbacks, GUARDRAIL_ID, GUARDRAIL_VERSION,
-    GroupSettings, Guardrail, GuardrailChoice, GuardrailMode, ModelSettings, Retries, Strategy,
-    TagFilter, TargetSettings, Thousandths, Unlisted, Weight,
+    GroupSettings, Guardrail, GuardrailChoice, GuardrailMode, Hedge, HedgeDelay, ModelSettings,
+    Retries, Strategy, TagFilter, TargetSettings, Thousandths, Unlisted, Weight,
 };
 pub use tags::Tags;
 pub use target::Target;

@@ -13,10 +13,12 @@ use crate::catalogue::{ModelOverrides, Naming};
 use bedrock::AccountSpec;
 
 mod balance;
+mod hedge;
 
 pub use balance::{
     Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Thousandths,
 };
+pub use hedge::{Hedge, HedgeDelay};
 
 /// Names and their targets.
 #[derive(Debug, Clone, Default, PartialEq)]

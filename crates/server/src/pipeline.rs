@@ -54,6 +54,7 @@ mod dispatch;
 pub(crate) mod dry_run;
 mod file_inputs;
 mod guardrail_around;
+mod hedge;
 mod identify;
 pub(crate) mod invoke;
 pub(crate) mod json;

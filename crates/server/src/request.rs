@@ -12,6 +12,7 @@ pub(crate) mod parties;
 mod pending;
 pub(crate) mod settlement;
 pub(crate) mod socket_turn;
+pub(crate) mod spare_call;
 pub(crate) mod stream_end;
 
 pub(crate) use pending::PendingResponse;

@@ -32,6 +32,8 @@ pub struct AttemptLog {
     pub end: Option<Arc<ModelEnd>>,
     /// Remaining quotas of the last target.
     pub quota: QuotaLeft,
+    /// The end of the second call, if the first was late.
+    pub hedge: Option<HedgeResult>,
 }
 
 /// One attempt at one target.
@@ -68,6 +70,8 @@ pub enum AttemptCode {
     Credentials,
     /// The gateway could not make the call, or not read the answer.
     Gateway,
+    /// It was given up, because another call's answer came first.
+    Cancelled,
 }
 
 impl AttemptCode {
@@ -85,6 +89,7 @@ impl fmt::Display for AttemptCode {
             Self::Broken => f.write_str("broken"),
             Self::Credentials => f.write_str("credentials"),
             Self::Gateway => f.write_str("gateway"),
+            Self::Cancelled => f.write_str("cancelled"),
         }
     }
 }
@@ -96,6 +101,37 @@ pub enum Continuation {
     Retry(RetryReason),
     /// A fallback is tried.
     Fallback(FallbackReason),
+}
+
+/// The end of a second call beside a late one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HedgeResult {
+    /// Its answer is used.
+    Won,
+    /// It was made, and the first answer is used.
+    Lost,
+    /// It failed.
+    Failed,
+    /// It was not made: a limit of the caller has no room for it.
+    Refused,
+    /// It was not made: the name has had its share of second calls.
+    Capped,
+}
+
+impl HedgeResult {
+    /// All results, in the order of their positions.
+    pub const ALL: [Self; 5] = [Self::Won, Self::Lost, Self::Failed, Self::Refused, Self::Capped];
+
+    /// Its name in metrics, headers and logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::Capped => "capped",
+        }
+    }
 }
 
 /// Reasons for a retry.

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use super::Hedge;
+
 /// Target selection and retries for the calls of one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Balance {
@@ -16,6 +18,8 @@ pub struct Balance {
     pub affinity: Affinity,
     /// Choice of targets by the tags of a request.
     pub tag_filter: TagFilter,
+    /// `None`: a late call gets no second one beside it.
+    pub hedge: Option<Hedge>,
 }
 
 /// Which targets the tags of a request leave.
@@ -38,6 +42,7 @@ impl Default for Balance {
             cooldown: Some(Cooldown::default()),
             affinity: Affinity::default(),
             tag_filter: TagFilter::default(),
+            hedge: None,
         }
     }
 }

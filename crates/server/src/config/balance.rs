@@ -1,12 +1,15 @@
 //! `routing:` and the same keys inside one name of `models:`, which take precedence there.
 
 use super::parsers::{self, Expected};
-use super::provenance::Show;
+use super::provenance::{Show, ValueOrigin};
 use super::section::Section;
 use super::yaml_tree::{Node, Value};
 use routing::catalogue::is_understood;
 use routing::suggestions::nearest;
-use routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Unlisted};
+use routing::{
+    Affinity, Balance, Cooldown, Fallbacks, Hedge, HedgeDelay, Retries, Strategy, TagFilter,
+    Unlisted,
+};
 
 /// Balancing, retries and fallbacks, with the names of their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +19,7 @@ pub(crate) struct Routing {
     pub(crate) tag_filter: TagFilter,
     pub(crate) retries: Retries,
     pub(crate) cooldown: Option<Cooldown>,
+    pub(crate) hedge: Option<Hedge>,
     pub(crate) fallbacks: Fallbacks,
 }
 
@@ -27,14 +31,14 @@ impl Default for Routing {
 
 impl Routing {
     pub(super) fn of(balance: Balance, fallbacks: Fallbacks) -> Self {
-        let Balance { strategy, affinity, tag_filter, retries, cooldown } = balance;
-        Self { strategy, affinity, tag_filter, retries, cooldown, fallbacks }
+        let Balance { strategy, affinity, tag_filter, retries, cooldown, hedge } = balance;
+        Self { strategy, affinity, tag_filter, retries, cooldown, hedge, fallbacks }
     }
 
     /// The part that concerns the targets of one name.
     pub(super) fn balance(&self) -> Balance {
-        let Self { strategy, affinity, tag_filter, retries, cooldown, fallbacks: _ } = *self;
-        Balance { strategy, affinity, tag_filter, retries, cooldown }
+        let Self { strategy, affinity, tag_filter, retries, cooldown, hedge, fallbacks: _ } = *self;
+        Balance { strategy, affinity, tag_filter, retries, cooldown, hedge }
     }
 
     /// The router's two parts.
@@ -75,6 +79,7 @@ pub(super) fn read(
     scope
         .section(section, "retries", |section| retries(section, scope, line, &mut routing.retries));
     cooldown(section, scope, &mut routing.cooldown);
+    hedge(section, scope, &mut routing.hedge);
     let fallbacks = &mut routing.fallbacks;
     scope.section(section, "fallbacks", |section| {
         for (class, names) in [
@@ -171,6 +176,47 @@ fn cooldown(section: &mut Section<'_>, scope: Scope, place: &mut Option<Cooldown
         }
     });
     *place = Some(told);
+}
+
+/// Reads `off`, or a section.
+fn hedge(section: &mut Section<'_>, scope: Scope, place: &mut Option<Hedge>) {
+    let path = section.path("hedge");
+    let entries = match section.take("hedge").map(|(_, node)| node) {
+        Some(Node { value: Value::Map(entries), .. }) => entries,
+        None | Some(Node { value: Value::Null, .. }) => {
+            if matches!(scope, Scope::AllNames) {
+                section.reading.provenance.tell(&path, Affinity::Off.show(), ValueOrigin::Default);
+            }
+            return;
+        }
+        Some(node) => {
+            let Some((on, origin)) = section.read_node(&path, node, switch_or_keys) else { return };
+            *place = on.then(|| place.unwrap_or_default());
+            let shown = if on { Affinity::On } else { Affinity::Off }.show();
+            section.reading.provenance.tell(&path, shown, origin);
+            return;
+        }
+    };
+    let mut told = place.unwrap_or_default();
+    section.child(format!("{path}."), entries, |section| {
+        scope.put(section, "after", &mut told.after, hedge_delay);
+        scope.put(section, "max_extra", &mut told.max_extra, |value| {
+            let part = parsers::part(value).ok().filter(|part| part.0 > 0);
+            part.ok_or("a part above 0 and up to 1, such as 0.05")
+        });
+    });
+    *place = Some(told);
+}
+
+/// Reads seconds, or a percentile such as `p95`.
+fn hedge_delay(value: &Value) -> Result<HedgeDelay, Expected> {
+    const EXPECTED: Expected = "a number of seconds such as 0.8, or p50 to p99";
+    if let Value::Text(text) = value {
+        let percentage = text.strip_prefix('p').and_then(|rest| rest.parse().ok());
+        let percentage = percentage.filter(|percentage| (50..=99).contains(percentage));
+        return percentage.map(HedgeDelay::Percentile).ok_or(EXPECTED);
+    }
+    parsers::span(value).map(HedgeDelay::Fixed).map_err(|_| EXPECTED)
 }
 
 fn switch_or_keys(value: &Value) -> Result<bool, Expected> {

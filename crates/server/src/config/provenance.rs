@@ -21,7 +21,9 @@ use crate::telemetry::request_log::S3Place;
 use bedrock::{AccountSecret, Service};
 
 use routing::catalogue::{CrossRegion, EolAliases};
-use routing::{Affinity, GuardrailMode, Strategy, TagFilter, Thousandths, Unlisted, Weight};
+use routing::{
+    Affinity, GuardrailMode, HedgeDelay, Strategy, TagFilter, Thousandths, Unlisted, Weight,
+};
 
 /// Every key that was read or has a default, in the order of the documentation.
 #[derive(Clone, Default)]
@@ -241,6 +243,15 @@ impl Show for Vec<String> {
 impl Show for Thousandths {
     fn show(&self) -> String {
         (f64::from(self.0) / 1000.0).to_string()
+    }
+}
+
+impl Show for HedgeDelay {
+    fn show(&self) -> String {
+        match self {
+            Self::Fixed(delay) => delay.show(),
+            Self::Percentile(percentage) => format!("p{percentage}"),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use translate::dialect::Dialect;
 
 use super::Admitted;
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
+use super::hedge::{self, HedgeTerms};
 use super::native_call::BodyForm;
 use super::pending_call::{PendingCall, Translated, UNASKED};
 use super::repair::RepairCall;
@@ -16,6 +17,7 @@ use super::surface_call;
 use crate::call_price::CallPrice;
 use crate::error::GatewayError;
 use crate::request::context::RequestContext;
+use crate::request::spare_call::{CalledTarget, SpareCall};
 use crate::sse::choices::AnswerSource;
 use crate::sse::frames::StartedStream;
 use bedrock::{Kind, UpstreamResponse};
@@ -40,6 +42,8 @@ pub(super) struct StartedCall<R> {
     pub(super) in_flight: InFlight,
     pub(super) price: Option<CallPrice>,
     attempt_log: AttemptLog,
+    /// The call that was given up for this one, and the identity of the model that answered.
+    spare: Option<(SpareCall, u64)>,
 }
 
 /// Makes the calls of a request and waits until every answer has begun; until then a failure still has a
@@ -58,7 +62,8 @@ pub(super) async fn start<D: Dialect>(
         }
     }
     let started = if others.is_empty() {
-        one(admitted, dispatch, call).await.map(|started| vec![started])
+        let hedge = HedgeTerms::of(admitted, &dispatch, &call, context);
+        one(admitted, dispatch, call, hedge).await.map(|started| vec![started])
     } else {
         // Boxed, because a state that few requests need must not enlarge every request's future.
         Box::pin(several(admitted, (dispatch, call), others)).await
@@ -68,6 +73,9 @@ pub(super) async fn start<D: Dialect>(
             let mut logs = all.iter_mut().map(|one| std::mem::take(&mut one.attempt_log));
             if let Some(first) = logs.next() {
                 context.went(logs.fold(first, |log, other| log.and(&other)));
+            }
+            if let Some((spare, model)) = all.first_mut().and_then(|one| one.spare.take()) {
+                context.gave_up(spare, model);
             }
             Ok(all)
         }
@@ -85,8 +93,8 @@ async fn several<'n, D: Dialect>(
     others: Vec<(Dispatch<'n>, PendingCall<D>)>,
 ) -> Result<Vec<StartedCall<D::Reply>>, Box<DispatchError<GatewayError>>> {
     let warms = call.translated.as_ref().is_ok_and(|translated| translated.warms);
-    let first = one(admitted, dispatch, call);
-    let others = others.into_iter().map(|(dispatch, call)| one(admitted, dispatch, call));
+    let first = one(admitted, dispatch, call, None);
+    let others = others.into_iter().map(|(dispatch, call)| one(admitted, dispatch, call, None));
     if warms {
         let mut all = vec![first.await?];
         all.extend(try_join_all(others).await?);
@@ -101,9 +109,17 @@ async fn one<D: Dialect>(
     admitted: &Admitted,
     dispatch: Dispatch<'_>,
     mut call: PendingCall<D>,
+    hedge: Option<HedgeTerms>,
 ) -> Result<StartedCall<D::Reply>, Box<DispatchError<GatewayError>>> {
-    let (Dispatched { answer, mut in_flight, attempt_log }, Answering { target, price }) =
-        call_target(admitted, dispatch, &mut call).await?;
+    let (dispatched, answering) = match hedge {
+        None => call_target(admitted, dispatch, &mut call).await?,
+        // Boxed, because few requests may have a second call.
+        Some(terms) => Box::pin(hedge::call_target(admitted, dispatch, &mut call, &terms)).await?,
+    };
+    let Dispatched { answer, mut in_flight, attempt_log } = dispatched;
+    let Answering { at, target, more: _, spare } = answering;
+    let spare = spare.zip(at.as_ref().map(CalledTarget::identity));
+    let price = at.map(|at| at.price().clone());
     let (source, request_id) = match answer {
         StartedAnswer::Stream(begun) => {
             let id = begun.request_id().map(ToOwned::to_owned);
@@ -134,13 +150,14 @@ async fn one<D: Dialect>(
             in_flight,
             price,
             attempt_log,
+            spare,
         }),
         Err(error) => Err(Box::new(DispatchError { error, attempt_log })),
     }
 }
 
 /// The beginning of an answer.
-enum StartedAnswer {
+pub(super) enum StartedAnswer {
     /// The head of a unary answer.
     Unary(Box<UpstreamAnswer>),
     /// The first event of a stream.
@@ -156,12 +173,16 @@ impl AttemptOutcome for StartedAnswer {
     }
 }
 
-/// The target that answered.
+/// The target that was called last.
 #[derive(Default)]
-struct Answering {
+pub(super) struct Answering {
+    pub(super) at: Option<CalledTarget>,
     /// It, if a repair call may be needed.
-    target: Option<Target>,
-    price: Option<CallPrice>,
+    pub(super) target: Option<Target>,
+    /// Attempts besides those of the dispatch.
+    pub(super) more: u32,
+    /// The call that was given up for its answer.
+    pub(super) spare: Option<SpareCall>,
 }
 
 /// Tries one target after another until an answer begins.
@@ -170,38 +191,47 @@ async fn call_target<D: Dialect>(
     dispatch: Dispatch<'_>,
     call: &mut PendingCall<D>,
 ) -> Result<(Dispatched<StartedAnswer>, Answering), Box<DispatchError<GatewayError>>> {
-    let (mut last, mut more) = (Answering::default(), 0);
-    let sent = dispatch.run(async |target: &Target| {
-        let mut target = target.looked_up().await;
-        let mut begun = attempt(admitted, call, &target).await;
-        if let Err(error) = &begun
-            && let Some(model) = call.without_refused(&target, error)
-        {
-            target.to_mut().model = model;
-            begun = attempt(admitted, call, &target).await;
-        }
-        if let Err(error) = &begun
-            && call.forgets_thoughts(error)
-        {
-            log::info!("past reasoning is refused, trying again without it: {error}");
-            more += 1;
-            Box::pin(call.translate(&target, admitted.offload())).await?;
-            begun = attempt(admitted, call, &target).await;
-        }
-        last.price = Some(CallPrice::of(&target.model));
-        last.target = call.repeats.then(|| target.into_owned());
-        begun
-    });
+    let mut last = Answering::default();
+    let sent =
+        dispatch.run(async |target: &Target| attempts(admitted, call, target, &mut last).await);
     match sent.await {
         Ok(mut sent) => {
-            sent.attempt_log.attempts += more;
+            sent.attempt_log.attempts += last.more;
             Ok((sent, last))
         }
         Err(mut unsent) => {
-            unsent.attempt_log.attempts += more;
+            unsent.attempt_log.attempts += last.more;
             Err(Box::new(unsent))
         }
     }
+}
+
+/// Calls one target, and again without what it refuses.
+pub(super) async fn attempts<D: Dialect>(
+    admitted: &Admitted,
+    call: &mut PendingCall<D>,
+    target: &Target,
+    last: &mut Answering,
+) -> Result<StartedAnswer, GatewayError> {
+    let mut target = target.looked_up().await;
+    last.at = Some(CalledTarget::of(&target));
+    let mut begun = attempt(admitted, call, &target).await;
+    if let Err(error) = &begun
+        && let Some(model) = call.without_refused(&target, error)
+    {
+        target.to_mut().model = model;
+        begun = attempt(admitted, call, &target).await;
+    }
+    if let Err(error) = &begun
+        && call.forgets_thoughts(error)
+    {
+        log::info!("past reasoning is refused, trying again without it: {error}");
+        last.more += 1;
+        Box::pin(call.translate(&target, admitted.offload())).await?;
+        begun = attempt(admitted, call, &target).await;
+    }
+    last.target = call.repeats.then(|| target.into_owned());
+    begun
 }
 
 /// Calls one target and waits until its answer begins: a unary answer with its head, a stream with its

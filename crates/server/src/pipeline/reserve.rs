@@ -1,14 +1,15 @@
 //! The reservation of a call, between its admission and its dispatch: limits and budgets take it, and its row is
 //! written, before a byte goes upstream.
 
-use access::accounts::CallAsk;
+use access::accounts::{CallAsk, Refused, Reservation};
 use access::spend::Usage;
 use access::{Accounts, Nanodollars};
 use routing::catalogue::PricedModel;
-use routing::{Route, Tokens, Written};
+use routing::{Route, Target, Tokens, Written};
 use schema::converse::response::TokenUsage;
 
 use super::Admitted;
+use super::hedge::HedgeTerms;
 use crate::call_price::{CallPrice, guardrail_cost};
 use crate::error::{GatewayError, LimitRefusal};
 use crate::pieces::Pieces;
@@ -74,28 +75,20 @@ impl Admitted {
             EstimatedCost::Model { route, tokens, pieces, calls } => {
                 let calls = u64::from(calls.max(1));
                 let models = self.now().names.priced(route);
-                read = tokens.read.saturating_mul(calls);
                 let written = self.written(tokens, &models, accounts).saturating_mul(calls);
-                ask.tokens = read.saturating_add(written);
-                ask.model_names.extend(models.iter().map(|model| model.model_id().to_owned()));
                 let usage = TokenUsage {
-                    input_tokens: read,
+                    input_tokens: tokens.read.saturating_mul(calls),
                     output_tokens: written,
                     ..TokenUsage::default()
                 };
-                let prices = models.into_iter().map(CallPrice::of_priced);
-                let prices: Vec<_> = prices.map(|price| price.with(pieces)).collect();
-                ask.cost = dearest(&prices, usage);
-                price = prices.into_iter().next();
+                read = usage.input_tokens;
+                price = add_estimate(&mut ask, models, pieces, usage);
             }
         }
         match accounts.reserve(self.admission(), ask).await {
             Ok(reservation) => {
-                let catalogue = self.now().names.catalogue().clone();
-                let holder = self.admission().holder().cloned();
-                let reserved =
-                    ReservedCall { reservation, read, price, is_free, holder, catalogue };
-                context.is_reserved(reserved);
+                let reserved = self.reserved(reservation, read, price);
+                context.is_reserved(ReservedCall { is_free, ..reserved });
                 Ok(())
             }
             Err(refused) => {
@@ -103,6 +96,47 @@ impl Admitted {
                 Err(Box::new(LimitRefusal { refused, budget_status }).into())
             }
         }
+    }
+
+    /// Reserves a second call of a request, at a target. `None` without accounts.
+    ///
+    /// # Errors
+    /// As for a call of its own: a rate limit or a budget has no room, or the ledger cannot be written.
+    pub(super) async fn reserve_second(
+        &self,
+        terms: &HedgeTerms,
+        target: &Target,
+    ) -> Result<Option<ReservedCall>, Refused> {
+        let Some(accounts) = self.accounts() else { return Ok(None) };
+        let HedgeTerms { id, model, call_type, tokens, .. } = terms;
+        let mut ask = CallAsk {
+            id: id.clone(),
+            call_type: (*call_type).to_owned(),
+            model_asked: model.clone(),
+            model_names: self.asked_names(model),
+            session_id: self.parties().session.clone(),
+            ip: self.ip().map(ToOwned::to_owned),
+            meta: self.parties().metadata.clone(),
+            ..CallAsk::default()
+        };
+        let models = vec![target.model.priced()];
+        let output_tokens = self.written(*tokens, &models, accounts);
+        let usage =
+            TokenUsage { input_tokens: tokens.read, output_tokens, ..TokenUsage::default() };
+        let price = add_estimate(&mut ask, models, Pieces::default(), usage);
+        let reservation = accounts.reserve(self.admission(), ask).await?;
+        Ok(Some(self.reserved(reservation, tokens.read, price)))
+    }
+
+    fn reserved(
+        &self,
+        reservation: Reservation,
+        read: u64,
+        price: Option<CallPrice>,
+    ) -> ReservedCall {
+        let catalogue = self.now().names.catalogue().clone();
+        let holder = self.admission().holder().cloned();
+        ReservedCall { reservation, read, price, is_free: false, holder, catalogue }
     }
 
     /// The names of a request's model for limits of models: as it was asked for, and the one that a key's or team's alias
@@ -137,6 +171,21 @@ impl Admitted {
             Written::Nothing => 0,
         }
     }
+}
+
+/// Adds what calls of one of these models may use. Returns the price of the first.
+fn add_estimate(
+    ask: &mut CallAsk,
+    models: Vec<PricedModel>,
+    pieces: Pieces,
+    usage: TokenUsage,
+) -> Option<CallPrice> {
+    ask.tokens = usage.input_tokens.saturating_add(usage.output_tokens);
+    ask.model_names.extend(models.iter().map(|model| model.model_id().to_owned()));
+    let prices = models.into_iter().map(CallPrice::of_priced);
+    let prices: Vec<_> = prices.map(|price| price.with(pieces)).collect();
+    ask.cost = dearest(&prices, usage);
+    prices.into_iter().next()
 }
 
 /// The cost at the dearest target; none unless each has a price.

@@ -24,6 +24,7 @@ use translate::{Report, Stamp};
 use super::PendingResponse;
 use super::account_headers::AccountHeaders;
 use super::settlement::{ReservedCall, Settlement};
+use super::spare_call::SpareCall;
 use super::stream_end::StreamEnd;
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
@@ -49,6 +50,7 @@ const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
 const COST: HeaderName = HeaderName::from_static("x-outcrop-cost-usd");
 const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
 const MODEL_END: HeaderName = HeaderName::from_static("x-outcrop-model-end");
+const HEDGE: HeaderName = HeaderName::from_static("x-outcrop-hedge");
 const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
 
 /// The cut-off of a request to a worker; without a worker (in tests) it never triggers.
@@ -106,6 +108,8 @@ pub(crate) struct RequestContext {
     cut: Cut,
     /// Its place among the calls in flight.
     permit: Option<Permit>,
+    /// The call that was given up for another, and the identity of the model that answered.
+    spare: Option<(SpareCall, u64)>,
     /// The recording of its content, where the operator keeps one.
     recording: Option<Recording>,
 }
@@ -151,6 +155,7 @@ impl RequestContext {
             telemetry,
             cut: cut_of(worker),
             permit: None,
+            spare: None,
             recording: Recording::of(http),
         }
     }
@@ -238,6 +243,16 @@ impl RequestContext {
         self.series = Some(Arc::clone(series));
     }
 
+    /// The name in metrics of its model, once resolved.
+    pub(crate) fn series(&self) -> Option<&Arc<str>> {
+        self.series.as_ref()
+    }
+
+    /// Records the call that was given up for the answer of this model.
+    pub(crate) fn gave_up(&mut self, spare: SpareCall, model: u64) {
+        self.spare = Some((spare, model));
+    }
+
     /// Records the attempts of a call.
     pub(crate) fn went(&mut self, attempt_log: AttemptLog) {
         self.attempt_log = Some(attempt_log);
@@ -297,6 +312,7 @@ impl RequestContext {
                 (REGION, header(&attempt_log.region)),
                 (ATTEMPTS, Some(HeaderValue::from(attempt_log.attempts))),
                 (MODEL_END, attempt_log.end.as_deref().and_then(model_end)),
+                (HEDGE, attempt_log.hedge.map(|end| HeaderValue::from_static(end.name()))),
                 (FALLBACK, fallback.and_then(|name| HeaderValue::from_str(name).ok())),
             ]
         });

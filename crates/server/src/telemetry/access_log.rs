@@ -11,7 +11,7 @@ use std::time::Duration;
 use access::Holder;
 use actix_web::http::Method;
 use log::Level;
-use routing::AttemptLog;
+use routing::{AttemptLog, HedgeResult};
 use schema::openai::usage::CostUsd;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
@@ -192,6 +192,11 @@ impl AccessLine {
         self.attempt_log.as_ref().map_or(0, |log| log.attempts)
     }
 
+    /// The end of the second call, if the first was late.
+    fn hedge(&self) -> Option<&'static str> {
+        self.attempt_log.as_ref()?.hedge.map(HedgeResult::name)
+    }
+
     fn target(&self) -> Option<&str> {
         self.attempt_log.as_ref().map(|log| &*log.target).filter(|target| !target.is_empty())
     }
@@ -240,6 +245,9 @@ impl fmt::Display for Text<'_> {
         }
         let (key, error) = (dash(line.key()), line.error_code.unwrap_or("-"));
         write!(f, " key={key} target={} error={error}", dash(line.target()))?;
+        if let Some(hedge) = line.hedge() {
+            write!(f, " hedge={hedge}")?;
+        }
         line.trace.map_or(Ok(()), |trace| write!(f, " trace={trace:032x}"))
     }
 }
@@ -290,6 +298,9 @@ impl fmt::Display for Members<'_> {
         }
         let (total, overhead) = (millis(line.total), millis(line.overhead));
         write!(f, r#","total_ms":{total:.3},"overhead_ms":{overhead:.3}"#)?;
+        if let Some(hedge) = line.hedge() {
+            write!(f, r#","hedge":"{hedge}""#)?;
+        }
         line.trace.map_or(Ok(()), |trace| write!(f, r#","trace_id":"{trace:032x}""#))
     }
 }
@@ -322,6 +333,7 @@ mod tests {
                 target: "a.b@us-east-1".into(),
                 region: "us-east-1".to_owned(),
                 attempts: 2,
+                hedge: Some(HedgeResult::Won),
                 ..AttemptLog::default()
             }),
             input: 3,
@@ -344,6 +356,7 @@ mod tests {
         assert_eq!(read["model"], "é".repeat(128));
         assert_eq!(read["cost_usd"], 0.000_001_5);
         assert_eq!((&read["attempts"], &read["key"]), (&2.into(), &serde_json::Value::Null));
+        assert_eq!(read["hedge"], "won");
         assert_eq!(read["trace_id"], "00000000000000000000000000000007");
         assert_eq!((&read["total_ms"], &read["overhead_ms"]), (&2.5.into(), &0.25.into()));
     }
@@ -365,6 +378,7 @@ mod tests {
             "key=- ",
             "target=a.b@us-east-1",
             "error=-",
+            "hedge=won",
         ] {
             assert_eq!(text.matches(&format!(" {field}")).count(), 1, "{field} in {text}");
         }

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use routing::{
-    AttemptCode, AttemptLog, Continuation, FallbackReason, OTHER, RetryReason, TargetSeries,
+    AttemptCode, AttemptLog, Continuation, FallbackReason, HedgeResult, OTHER, RetryReason,
+    TargetSeries,
 };
 use schema::converse::response::TokenUsage;
 use schema::openai::usage::CostUsd;
@@ -189,6 +190,7 @@ pub(crate) struct Metrics {
     upstream: SeriesTable<(Arc<TargetSeries>, AttemptCode), Counter>,
     retries: [Counter; RetryReason::ALL.len()],
     fallbacks: [Counter; FallbackReason::ALL.len()],
+    hedges: [Counter; HedgeResult::ALL.len()],
     errors: SeriesTable<&'static str, Counter>,
     ignored: SeriesTable<&'static str, Counter>,
     /// Batches that have ended.
@@ -316,6 +318,9 @@ impl Metrics {
     }
 
     fn attempts(&self, log: &AttemptLog) {
+        if let Some(count) = log.hedge.and_then(|end| self.hedges.get(end as usize)) {
+            count.add(1);
+        }
         for attempt in &log.made {
             if let Some(series) = &attempt.series {
                 let other = || Arc::new(TargetSeries { model: OTHER.into(), region: OTHER.into() });
@@ -340,6 +345,17 @@ impl Metrics {
                 count.add(1);
             }
         }
+    }
+
+    /// Counts the estimated usage of a call that was given up for another's answer.
+    pub(crate) fn given_up(
+        &self,
+        model: Option<&Arc<str>>,
+        usage: TokenUsage,
+        cost: Option<CostUsd>,
+    ) {
+        let model = model.map_or_else(|| Arc::from(OTHER), Arc::clone);
+        self.models.with(&model, || Arc::from(OTHER), |series| series.count(usage, cost));
     }
 
     /// Counts the end of a reservation.

@@ -32,6 +32,7 @@ mod embeddings;
 mod faults;
 mod files;
 mod guarded;
+mod hedging;
 mod held;
 mod http2;
 mod images;

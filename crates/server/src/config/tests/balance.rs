@@ -4,7 +4,10 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use super::super::*;
 use super::Directory;
-use routing::{Affinity, Balance, Cooldown, Fallbacks, Retries, Strategy, TagFilter, Thousandths};
+use routing::{
+    Affinity, Balance, Cooldown, Fallbacks, Hedge, HedgeDelay, Retries, Strategy, TagFilter,
+    Thousandths,
+};
 
 #[test]
 fn a_name_overrides_routing() {
@@ -25,8 +28,8 @@ models:
     cooldown: { in_a_row: 2 }
     fallbacks: { general: [plain, claude-x], content_policy: [own] }
     targets: [{ model: c.d, order: 1, rpm: 60, tpm: 100000 }, { model: e.f, order: 2 }]
-  alone: { model: g.h, cooldown: off, fallbacks: { general: [] } }
-  claude-*: anthropic.claude-*
+  alone: { model: g.h, cooldown: off, hedge: { after: 0.8 }, fallbacks: { general: [] } }
+  claude-*: { model: anthropic.claude-*, hedge: { after: p90, max_extra: 0.1 } }
 "#;
     let config = Config::load(&directory.sources(yaml)).unwrap();
     let provenance = &config.provenance;
@@ -44,6 +47,7 @@ models:
         cooldown: Some(cooldown),
         affinity: Affinity::Off,
         tag_filter: TagFilter::Off,
+        hedge: None,
     };
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let fallbacks = Fallbacks {
@@ -60,6 +64,7 @@ models:
         retries: Retries { more: 0, ..retries },
         cooldown: Some(Cooldown { in_a_row: 2, ..cooldown }),
         tag_filter: TagFilter::Off,
+        hedge: None,
     };
     assert_eq!(group("own").balance, own);
     assert_eq!(group("own").fallbacks.general, names(&["plain", "claude-x"]));
@@ -70,7 +75,11 @@ models:
         (1, NonZeroU32::new(60), NonZeroU64::new(100_000))
     );
     assert_eq!((second.order, second.rpm, second.tpm), (2, None, None));
-    assert_eq!(group("alone").balance, Balance { cooldown: None, ..general });
+    let hedge = |after, max_extra| Some(Hedge { after, max_extra: Thousandths(max_extra) });
+    let late = HedgeDelay::Fixed(Duration::from_millis(800));
+    let alone = Balance { cooldown: None, hedge: hedge(late, 50), ..general };
+    assert_eq!(group("alone").balance, alone);
+    assert_eq!(group("claude-*").balance.hedge, hedge(HedgeDelay::Percentile(90), 100));
     assert!(group("alone").fallbacks.general.is_empty());
     let told: Vec<String> = provenance
         .iter()
@@ -109,6 +118,8 @@ models:
   e: { model: c.d, cooldown: never }
   f: { model: c.d, retries: { first_pause: 9 } }
   g: { model: c.d, fallback: [plain] }
+  h: { model: c.d, hedge: { after: p9, max_extra: 0 } }
+  i: { model: c.d, hedge: 0.8 }
 ";
     let problems = Config::load(&directory.sources(yaml)).unwrap_err();
     let text = problems.to_string();
@@ -129,10 +140,13 @@ models:
         ":15: models.e.cooldown: \"never\" is not off, or keys below it",
         ":16: models.f.retries.first_pause is above longest_pause",
         ":17: models.g.fallback is not a key; did you mean models.g.fallbacks?",
+        ":18: models.h.hedge.after: \"p9\" is not a number of seconds such as 0.8, or p50 to p99",
+        ":18: models.h.hedge.max_extra: 0 is not a part above 0",
+        ":19: models.i.hedge: 0.8 is not off, or keys below it",
     ] {
         assert!(text.contains(expected), "{expected:?} in {text}");
     }
-    assert_eq!(problems.iter().count(), 16, "{text}");
+    assert_eq!(problems.iter().count(), 19, "{text}");
 }
 
 #[test]

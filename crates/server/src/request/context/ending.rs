@@ -16,8 +16,11 @@ use crate::telemetry::traces::{EndedTrace, RequestStep};
 const MASTER: &str = "master";
 
 impl RequestContext {
-    /// Ends the reservation of the call.
+    /// Ends the reservations of the calls.
     fn account(&mut self) {
+        if let Some((spare, model)) = self.spare.take() {
+            spare.beside(self.spent.usage(), model);
+        }
         let Some(reserved) = self.reserved.take() else { return self.note_refusal() };
         let end = match self.outcome {
             Outcome::Complete => CallEnd::Complete,

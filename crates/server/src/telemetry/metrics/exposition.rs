@@ -8,7 +8,7 @@ use prometheus_client::encoding::{
     DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
-use routing::{FallbackReason, HealthState, RetryReason};
+use routing::{FallbackReason, HealthState, HedgeResult, RetryReason};
 
 use super::process::ProcessUse;
 use super::scrape::Scrape;
@@ -236,6 +236,9 @@ fn upstream(metrics: &Metrics, scrape: &Scrape, out: &mut Writer<'_>) -> Result 
     let fallbacks = FallbackReason::ALL.iter().zip(&metrics.fallbacks);
     let fallbacks = fallbacks.map(|(reason, count)| ([("reason", reason.name())], count.get()));
     out.counters(("outcrop_fallbacks", "Further attempts at fallbacks"), fallbacks)?;
+    let hedges = HedgeResult::ALL.iter().zip(&metrics.hedges);
+    let hedges = hedges.map(|(end, count)| ([("result", end.name())], count.get()));
+    out.counters(("outcrop_hedges", "Second calls beside late ones"), hedges)?;
     let labelled = || {
         scrape.targets.iter().map(|(target, state)| {
             let model: Label<'_> = ("model", &target.model);
