@@ -335,6 +335,6 @@ fn prefix(request: &CompletionRequest<'_>) -> Option<u64> {
     }
     let Some(Input::Text(text)) = &request.prompt else { return None };
     let mut digest = Digest::default();
-    digest.add(text.as_bytes());
+    digest.add_start(text.as_bytes());
     digest.is_long().then(|| digest.finish())
 }

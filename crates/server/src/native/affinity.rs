@@ -51,7 +51,7 @@ impl Way {
     }
 
     fn block(&mut self, block: &str) {
-        self.digest.add(block.as_bytes());
+        self.digest.add_start(block.as_bytes());
         if MARKS.iter().any(|mark| block.contains(mark)) {
             self.marked = Some(self.digest.finish());
         }

@@ -15,7 +15,7 @@ use crate::parts::digest::Digest;
 pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
     let mut digest = Digest::default();
     if let Some(key) = request.prompt_cache_key.as_deref() {
-        digest.add(key.as_bytes());
+        digest.add_start(key.as_bytes());
         return Some(digest.finish());
     }
     let whole = request.cache_control.is_some();
@@ -24,9 +24,9 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
         marked |= tool.cache_control.is_some();
         let Some(function) = &tool.function else { continue };
         marked |= function.cache_control.is_some();
-        digest.add(function.name.as_bytes());
-        digest.add(function.description.as_deref().unwrap_or_default().as_bytes());
-        digest.add(function.parameters.map_or("", |schema| schema.get()).as_bytes());
+        digest.add_start(function.name.as_bytes());
+        digest.add_start(function.description.as_deref().unwrap_or_default().as_bytes());
+        digest.add_start(function.parameters.map_or("", |schema| schema.get()).as_bytes());
     }
     for message in beginning(&request.messages) {
         let cached = !whole && (marked || digest.is_long());
@@ -36,10 +36,10 @@ pub fn affinity(request: &ChatRequest<'_>) -> Option<u64> {
         marked |= is_marked(message);
         match &message.content {
             None => {}
-            Some(Content::Text(text)) => digest.add(text.as_bytes()),
+            Some(Content::Text(text)) => digest.add_start(text.as_bytes()),
             Some(Content::Parts(parts)) => {
                 for part in parts {
-                    digest.add(bytes(part));
+                    digest.add_start(bytes(part));
                 }
             }
         }

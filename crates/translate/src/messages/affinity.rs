@@ -14,7 +14,7 @@ pub(super) fn affinity(request: &MessagesRequest<'_>) -> Option<u64> {
     let mut marked = whole;
     for tool in request.tools.iter().flatten() {
         marked |= tool.members.cache_control.is_some();
-        digest.add(tool.raw.get().as_bytes());
+        digest.add_start(tool.raw.get().as_bytes());
     }
     if let Some(system) = &request.system {
         marked |= is_marked(system);
@@ -37,13 +37,13 @@ fn is_marked(content: &Content<'_>) -> bool {
 /// Adds the texts; attribution lines change with every build of their client.
 fn add(content: &Content<'_>, digest: &mut Digest) {
     match content {
-        Content::Text(text) => digest.add(text.as_bytes()),
+        Content::Text(text) => digest.add_start(text.as_bytes()),
         Content::Blocks(blocks) => {
             for block in blocks {
                 match &block.kind {
                     BlockKind::Text { text } if super::is_attribution(text) => {}
-                    BlockKind::Text { text } => digest.add(text.as_bytes()),
-                    _ => digest.add(block.raw.get().as_bytes()),
+                    BlockKind::Text { text } => digest.add_start(text.as_bytes()),
+                    _ => digest.add_start(block.raw.get().as_bytes()),
                 }
             }
         }

@@ -3,6 +3,9 @@
 /// Shorter prefixes are not worth caching: no model caches less than about 1,000 tokens.
 const WORTH: usize = 4 * 1024;
 
+/// Bytes of a piece that tell it from others of its length, where a mistake costs no more than a cached prefix.
+const START: usize = 16 * 1024;
+
 const OFFSET: u64 = 0xCBF2_9CE4_8422_2325;
 const PRIME: u64 = 0x9E37_79B9_7F4A_7C15;
 
@@ -30,16 +33,30 @@ impl Digest {
 
     /// Adds the next piece.
     pub fn add(&mut self, bytes: &[u8]) {
-        self.length += bytes.len();
-        for chunk in bytes.chunks(8) {
-            let mut word = [0; 8];
-            for (to, from) in word.iter_mut().zip(chunk) {
-                *to = *from;
-            }
-            self.word(u64::from_le_bytes(word));
+        self.add_words(bytes);
+        self.end_piece(bytes.len());
+    }
+
+    /// Adds the next piece by its first 16 KiB and its length, so that a prompt of megabytes costs little.
+    pub fn add_start(&mut self, bytes: &[u8]) {
+        self.add_words(bytes.get(..START).unwrap_or(bytes));
+        self.end_piece(bytes.len());
+    }
+
+    fn add_words(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks();
+        words.iter().for_each(|word| self.word(u64::from_le_bytes(*word)));
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last[..rest.len()].copy_from_slice(rest);
+            self.word(u64::from_le_bytes(last));
         }
+    }
+
+    fn end_piece(&mut self, length: usize) {
+        self.length += length;
         // The length separates the pieces, so that the same text cut elsewhere has another key.
-        self.word(bytes.len() as u64);
+        self.word(length as u64);
     }
 
     fn word(&mut self, word: u64) {
@@ -54,5 +71,36 @@ impl Digest {
     /// The key of the added text.
     pub fn finish(&self) -> u64 {
         (self.hash ^ (self.hash >> 32)).wrapping_mul(PRIME)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(piece: &[u8]) -> u64 {
+        let mut digest = Digest::default();
+        digest.add_start(piece);
+        digest.finish()
+    }
+
+    #[test]
+    fn a_short_piece_is_its_start() {
+        for length in [0, 1, 7, 8, 9, START] {
+            let piece = vec![b'x'; length];
+            assert_eq!(started(&piece), Digest::of(&piece), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_long_piece_is_its_start_and_its_length() {
+        let mut piece = vec![b'x'; 2 * START];
+        let key = started(&piece);
+        piece[START] = b'y';
+        assert_eq!(started(&piece), key);
+        assert_ne!(Digest::of(&piece), key);
+        piece[START - 1] = b'y';
+        assert_ne!(started(&piece), key);
+        assert_ne!(started(&vec![b'x'; 2 * START + 1]), key);
     }
 }

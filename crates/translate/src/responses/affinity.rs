@@ -21,19 +21,19 @@ pub(super) fn affinity(incoming: &IncomingRequest<'_>) -> Option<u64> {
     let mut marked = whole || incoming.tools().cache_marks().next().is_some();
     let mut digest = Digest::default();
     for tool in request.tools.iter().flatten() {
-        digest.add(tool.raw.get().as_bytes());
+        digest.add_start(tool.raw.get().as_bytes());
     }
-    digest.add(request.instructions.as_deref().unwrap_or_default().as_bytes());
+    digest.add_start(request.instructions.as_deref().unwrap_or_default().as_bytes());
     let ends_here = |marked, digest: &Digest| !whole && (marked || digest.is_long());
     if let Some(Input::Text(text)) = &request.input
         && !ends_here(marked, &digest)
     {
-        digest.add(text.as_bytes());
+        digest.add_start(text.as_bytes());
     }
     for item in request.items() {
         match item {
             Item::AdditionalTools(tools) => {
-                tools.iter().for_each(|tool| digest.add(tool.raw.get().as_bytes()));
+                tools.iter().for_each(|tool| digest.add_start(tool.raw.get().as_bytes()));
             }
             Item::Message(message) => {
                 let is_instruction = matches!(message.role, Role::System | Role::Developer);
@@ -59,8 +59,8 @@ fn is_marked(message: &ItemMessage<'_>) -> bool {
 fn add(content: Option<&Content<'_>>, digest: &mut Digest) {
     match content {
         None => {}
-        Some(Content::Text(text)) => digest.add(text.as_bytes()),
-        Some(Content::Parts(parts)) => parts.iter().for_each(|part| digest.add(bytes(part))),
+        Some(Content::Text(text)) => digest.add_start(text.as_bytes()),
+        Some(Content::Parts(parts)) => parts.iter().for_each(|part| digest.add_start(bytes(part))),
     }
 }
 
