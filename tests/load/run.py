@@ -48,10 +48,9 @@ def build(asked: argparse.Namespace) -> tuple[Path, Path]:
     subprocess.run([*cargo, "--manifest-path", manifest], check=True,
                    env={**os.environ, "CARGO_TARGET_DIR": str(own)})
     if asked.binary is None:
-        shipped = ["cargo", "build", "--profile", "dist", "--locked", "--quiet", "-p", "outcrop"]
-        subprocess.run([*shipped, "--no-default-features", "--features", "console,otlp"], check=True, cwd=ROOT,
+        subprocess.run([str(ROOT / "deploy/pgo")], check=True, cwd=ROOT,
                        env={**os.environ, "CARGO_TARGET_DIR": str(target)})
-    binary = asked.binary or target / "dist/outcrop"
+    binary = asked.binary or target / "pgo/outcrop"
     return own / "release/load", binary.resolve()
 
 
