@@ -1,4 +1,4 @@
-"""Four Bedrock endpoints that record requests and answer from botocore's models."""
+"""Bedrock endpoints that record requests and answer from botocore's models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,16 @@ import shapes
 from loopback import Loopback
 from outcrop_process import PATIENCE
 
-SERVICES = ["bedrock-runtime", "bedrock-agent-runtime", "bedrock", "bedrock-agent"]
+SERVICES = [
+    "bedrock-runtime",
+    "bedrock-agent-runtime",
+    "bedrock",
+    "bedrock-agent",
+    "bedrock-agentcore",
+    "bedrock-agentcore-control",
+    "bedrock-data-automation",
+    "bedrock-data-automation-runtime",
+]
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,10 @@ class Endpoint(Loopback):
         self.operations = routes(self.model)
         self.override: tuple[int, dict[str, str], bytes] | None = None
 
-    def operation(self, method: str, path: str) -> OperationModel | None:
-        """The operation of a request line."""
+    def operation(self, method: str, path: str, target: str | None = None) -> OperationModel | None:
+        """The operation of a request line, or the one that the header of a JSON service names."""
+        if target is not None and path == "/":
+            return self.model.operation_model(target.split(".", 1)[1])
         path = path.split("?", 1)[0].rstrip("/")
         return next((op for verb, pattern, op in self.operations if verb == method and pattern.fullmatch(path)), None)
 
@@ -73,7 +84,7 @@ def handler_for(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             endpoint.seen.append(
                 Seen(endpoint.service, endpoint.server.server_port, self.command, self.path, headers, body)
             )
-            operation = endpoint.operation(self.command, self.path)
+            operation = endpoint.operation(self.command, self.path, headers.get("x-amz-target"))
             if endpoint.override is not None:
                 status, sent, data = endpoint.override
             elif operation is None:

@@ -31,7 +31,7 @@ MODEL_ID = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 
 
 class Native:
-    """Four recording endpoints, and a gateway in front of them."""
+    """Recording endpoints, and a gateway in front of them."""
 
     def __init__(self, gateway: Outcrop, endpoints: dict[str, Endpoint], seen: list[Seen]) -> None:
         self.gateway = gateway
@@ -51,7 +51,10 @@ class Native:
 
 # One for all requests: making one reads the certificates of the system.
 HTTP = httpx.Client(timeout=PATIENCE)
-ADDED = "native: { services: [bedrock, bedrock-agent], s3: allow }\n"
+FAMILY = [name for name in SERVICES if name not in RUNTIMES]
+ADDED = f"native: {{ services: [{', '.join(FAMILY)}], s3: allow }}\n"
+# Paths of operations on tags and policies that several services have.
+SHARED = ("/tags/", "/tagresource", "/untagresource", "/listtagsforresource", "/resourcepolicy/")
 # The operation writes its output to S3, so its smallest request names a location there.
 WRITES = "StartAsyncInvoke"
 
@@ -65,7 +68,7 @@ def native() -> Iterator[Native]:
 
 @pytest.fixture(scope="module")
 def everything() -> Iterator[Native]:
-    """A gateway that also relays the rest of bedrock and all of bedrock-agent."""
+    """A gateway that also relays the other services that botocore knows."""
     with started(["--config", "outcrop.yaml"], {"outcrop.yaml": ADDED}) as made:
         yield made
 
@@ -359,7 +362,7 @@ def test_the_table_matches_botocore(native: Native) -> None:
             assert answer.status_code != 404, f"{service} {name}: {path} is not in the table"
 
 
-@pytest.mark.parametrize("service", ["bedrock", "bedrock-agent"])
+@pytest.mark.parametrize("service", [name for name in FAMILY if name != "bedrock-data-automation-runtime"])
 def test_whole_services_can_be_added(native: Native, everything: Native, service: str) -> None:
     """Every operation of an added service reaches its endpoint; before, none does."""
     model = botocore.session.get_session().get_service_model(service)
@@ -373,7 +376,53 @@ def test_whole_services_can_be_added(native: Native, everything: Native, service
         answer = HTTP.request(operation.http["method"], f"{everything.gateway.url}/bedrock{path}", content=b"{}")
         assert answer.status_code == 200, f"{name}: {operation.http}"
         (seen,) = everything.seen
-        # The agent runtime has tag operations too, and comes first.
-        assert seen.service == service or path.startswith("/tags/"), name
+        # Services have paths in common, and the first one has them.
+        assert seen.service == service or path.lower().startswith(SHARED), name
     refused = HTTP.delete(f"{native.gateway.url}/bedrock/guardrails/abcdefghij")
     assert refused.status_code == 404 and refused.headers["x-amzn-errortype"] == "UnknownOperationException"
+
+
+CORE_ARN = "arn:aws:bedrock-agentcore:us-east-1:123456789012:runtime/miner-AbCdEfGhIj"
+
+
+@pytest.mark.parametrize(
+    ("service", "name", "arguments"),
+    [
+        ("bedrock-agentcore", "InvokeAgentRuntime", {"agentRuntimeArn": CORE_ARN, "payload": b"\x00s3\xff", "traceId": "t-1", "mcpSessionId": "m-1"}),
+        ("bedrock-agentcore", "InvokeCodeInterpreter", {}),
+        ("bedrock-agentcore", "RetrieveMemoryRecords", {}),
+        ("bedrock-agentcore-control", "ListTagsForResource", {"resourceArn": CORE_ARN}),
+        ("bedrock-data-automation", "ListDataAutomationProjects", {}),
+        ("bedrock-data-automation-runtime", "GetDataAutomationStatus", {}),
+        ("bedrock-data-automation-runtime", "InvokeDataAutomationAsync", {}),
+    ],
+)
+def test_boto3_calls_added_services(
+    native: Native, everything: Native, service: str, name: str, arguments: dict[str, Any]
+) -> None:
+    """The same call, straight and through the gateway: path, body and the headers of the service are the same."""
+    everything.seen.clear()
+
+    def called(made: Any) -> Any:
+        model = made.meta.service_model.operation_model(name)
+        method = next(py for py, op in made.meta.method_to_api_mapping.items() if op == name)
+        filled = {**shapes.minimal(model.input_shape), **arguments}
+        filled.update({token: "a" * 40 for token in model.idempotent_members})
+        answer = getattr(made, method)(**filled)
+        answer.pop("ResponseMetadata")
+        return {key: read(value) for key, value in answer.items()}
+
+    expected = called(everything.direct(service))
+    assert called(everything.through(service)) == expected
+    direct, relayed = everything.seen
+    assert relayed.service == service, "the wrong endpoint"
+    assert (relayed.method, relayed.path, relayed.body) == (direct.method, direct.path, direct.body)
+    for header in ("x-amz-target", "mcp-session-id", "x-amzn-trace-id"):
+        if header != "x-amzn-trace-id" or "traceId" in arguments:
+            assert relayed.headers.get(header) == direct.headers.get(header), header
+    if direct.path.startswith(SHARED):
+        return
+    refused = native.through(service)
+    with pytest.raises(botocore.exceptions.ClientError) as raised:
+        called(refused)
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] in (400, 404), "an added service alone"

@@ -15,7 +15,7 @@ const TERMINATOR: &str = "aws4_request";
 /// Longest difference between the caller's clock and the gateway's, in milliseconds.
 const WINDOW: i64 = 5 * 60 * 1000;
 /// Services that a scope may name.
-const SERVICES: [&str; 2] = ["bedrock", "bedrock-mantle"];
+const SERVICES: [&str; 3] = ["bedrock", "bedrock-mantle", "bedrock-agentcore"];
 /// Headers that every signature must cover.
 const COVERED: [&str; 2] = ["host", "x-amz-date"];
 /// Header with the hash of the body, if the caller sends one.

@@ -39,7 +39,7 @@ impl fmt::Debug for Account {
 struct Inner {
     region: String,
     source: CredentialSource,
-    endpoints: [Endpoint; 6],
+    endpoints: [Endpoint; 10],
     /// Access keys, for SigV4.
     keys: Option<Arc<CredentialCache>>,
     /// Bearer keys, for the services that accept them, if the SDK would use one.
@@ -86,6 +86,10 @@ impl Account {
             sister(Service::Agent, &sdk, &region).await?,
             sister(Service::S3, &sdk, &region).await?,
             sister(Service::Mantle, &sdk, &region).await?,
+            sister(Service::AgentCore, &sdk, &region).await?,
+            sister(Service::AgentCoreControl, &sdk, &region).await?,
+            sister(Service::DataAutomation, &sdk, &region).await?,
+            sister(Service::DataAutomationRuntime, &sdk, &region).await?,
         ];
         let correction = match sdk.disable_clock_skew_correction() {
             Some(true) => Correction::Off,
@@ -217,11 +221,17 @@ impl Account {
         &self.0.way
     }
 
-    /// Bearer keys are valid for the runtime, mantle and the control plane; the agent services and S3 sign.
+    /// Bearer keys are valid for the runtime, mantle and the control plane; the other services sign.
     fn cache(&self, service: Service) -> Result<&Arc<CredentialCache>, CredentialsError> {
         let bearer = match service {
             Service::Runtime | Service::Control | Service::Mantle => self.0.bearer.as_ref(),
-            Service::AgentRuntime | Service::Agent | Service::S3 => None,
+            Service::AgentRuntime
+            | Service::Agent
+            | Service::S3
+            | Service::AgentCore
+            | Service::AgentCoreControl
+            | Service::DataAutomation
+            | Service::DataAutomationRuntime => None,
         };
         bearer
             .or(self.0.keys.as_ref())
@@ -280,7 +290,11 @@ fn configured_endpoint(service: Service, sdk: &SdkConfig) -> Option<String> {
         | Service::AgentRuntime
         | Service::Agent
         | Service::S3
-        | Service::Mantle => None,
+        | Service::Mantle
+        | Service::AgentCore
+        | Service::AgentCoreControl
+        | Service::DataAutomation
+        | Service::DataAutomationRuntime => None,
     };
     own(&documented)
         .filter(told)

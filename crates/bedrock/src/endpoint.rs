@@ -21,12 +21,29 @@ pub enum Service {
     S3,
     /// `bedrock-mantle`: models in the APIs of OpenAI and Anthropic.
     Mantle,
+    /// `bedrock-agentcore`: agents that run in AgentCore, their memory and tools.
+    AgentCore,
+    /// `bedrock-agentcore-control`: definitions of those.
+    AgentCoreControl,
+    /// `bedrock-data-automation`: projects and blueprints.
+    DataAutomation,
+    /// `bedrock-data-automation-runtime`: documents, images and recordings read by those.
+    DataAutomationRuntime,
 }
 
 impl Service {
     /// Every service of Bedrock.
-    pub const ALL: [Self; 5] =
-        [Self::Runtime, Self::Control, Self::AgentRuntime, Self::Agent, Self::Mantle];
+    pub const ALL: [Self; 9] = [
+        Self::Runtime,
+        Self::Control,
+        Self::AgentRuntime,
+        Self::Agent,
+        Self::Mantle,
+        Self::AgentCore,
+        Self::AgentCoreControl,
+        Self::DataAutomation,
+        Self::DataAutomationRuntime,
+    ];
 
     /// First label of the host name.
     pub fn host_label(self) -> &'static str {
@@ -37,23 +54,41 @@ impl Service {
             Self::Agent => "bedrock-agent",
             Self::S3 => "s3",
             Self::Mantle => "bedrock-mantle",
+            Self::AgentCore => "bedrock-agentcore",
+            Self::AgentCoreControl => "bedrock-agentcore-control",
+            Self::DataAutomation => "bedrock-data-automation",
+            Self::DataAutomationRuntime => "bedrock-data-automation-runtime",
         }
     }
 
     /// The name that calls are signed for.
     pub(super) fn signing_name(self) -> &'static str {
         match self {
-            Self::Runtime | Self::Control | Self::AgentRuntime | Self::Agent => "bedrock",
+            Self::Runtime
+            | Self::Control
+            | Self::AgentRuntime
+            | Self::Agent
+            | Self::DataAutomation
+            | Self::DataAutomationRuntime => "bedrock",
             Self::S3 => "s3",
             Self::Mantle => "bedrock-mantle",
+            Self::AgentCore | Self::AgentCoreControl => "bedrock-agentcore",
         }
     }
 
     /// Whether the service has hosts of dual stack alone.
     fn is_dual_stack(self) -> bool {
         match self {
-            Self::Runtime | Self::Control | Self::AgentRuntime | Self::Agent | Self::S3 => false,
             Self::Mantle => true,
+            Self::Runtime
+            | Self::Control
+            | Self::AgentRuntime
+            | Self::Agent
+            | Self::S3
+            | Self::AgentCore
+            | Self::AgentCoreControl
+            | Self::DataAutomation
+            | Self::DataAutomationRuntime => false,
         }
     }
 
@@ -67,6 +102,10 @@ impl Service {
             Self::Agent => "Bedrock Agent",
             Self::S3 => "S3",
             Self::Mantle => "Bedrock Mantle",
+            Self::AgentCore => "Bedrock AgentCore",
+            Self::AgentCoreControl => "Bedrock AgentCore Control",
+            Self::DataAutomation => "Bedrock Data Automation",
+            Self::DataAutomationRuntime => "Bedrock Data Automation Runtime",
         }
     }
 
@@ -78,6 +117,10 @@ impl Service {
             Self::Agent => 3,
             Self::S3 => 4,
             Self::Mantle => 5,
+            Self::AgentCore => 6,
+            Self::AgentCoreControl => 7,
+            Self::DataAutomation => 8,
+            Self::DataAutomationRuntime => 9,
         }
     }
 }
@@ -327,6 +370,20 @@ mod tests {
                 false,
                 false,
                 "https://bedrock-mantle.us-gov-west-1.api.aws",
+            ),
+            (
+                Service::AgentCoreControl,
+                "us-west-2",
+                false,
+                true,
+                "https://bedrock-agentcore-control.us-west-2.api.aws",
+            ),
+            (
+                Service::DataAutomationRuntime,
+                "us-west-2",
+                true,
+                false,
+                "https://bedrock-data-automation-runtime-fips.us-west-2.amazonaws.com",
             ),
             (
                 Service::Runtime,

@@ -70,16 +70,22 @@ pub(super) fn s3_place(value: &Value) -> Result<S3Place, Expected> {
 
 /// Names of services that can be added to the native API.
 pub(super) fn services(value: &Value) -> Result<Vec<Service>, Expected> {
-    const EXPECTED: Expected = "a list of bedrock, bedrock-agent or both";
+    const EXPECTED: Expected = "a list of bedrock, bedrock-agent, bedrock-agentcore, bedrock-agentcore-control, bedrock-data-automation, bedrock-data-automation-runtime and bedrock-mantle";
+    const ADDED: [Service; 7] = [
+        Service::Control,
+        Service::Agent,
+        Service::AgentCore,
+        Service::AgentCoreControl,
+        Service::DataAutomation,
+        Service::DataAutomationRuntime,
+        Service::Mantle,
+    ];
     let Value::List(items) = value else { return Err(EXPECTED) };
-    items
-        .iter()
-        .map(|item| match &item.value {
-            Value::Text(name) if name == "bedrock" => Ok(Service::Control),
-            Value::Text(name) if name == "bedrock-agent" => Ok(Service::Agent),
-            _ => Err(EXPECTED),
-        })
-        .collect()
+    let named = |value: &Value| match value {
+        Value::Text(name) => ADDED.into_iter().find(|service| service.host_label() == name),
+        _ => None,
+    };
+    items.iter().map(|item| named(&item.value).ok_or(EXPECTED)).collect()
 }
 
 /// S3 locations that callers of the native API may name.

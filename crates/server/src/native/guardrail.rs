@@ -124,21 +124,39 @@ fn has_others(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Operations that run models named in their bodies, or used by agents, flows, knowledge bases and jobs.
-const RUN_OTHERS: [&str; 13] = [
+/// Operations that run models named in their bodies, or used by agents, flows, knowledge bases, memories and jobs, or that
+/// show answers of other callers' models.
+const RUN_OTHERS: [&str; 30] = [
     "AgenticRetrieveStream",
     "CreateAdvancedPromptOptimizationJob",
     "CreateEvaluationJob",
+    "CreateEvent",
     "CreateModelInvocationJob",
+    "Evaluate",
     "GenerateQuery",
+    "IngestData",
     "InvokeAgent",
+    "InvokeAgentRuntime",
+    "InvokeAgentRuntimeCommand",
+    "InvokeBlueprintOptimizationAsync",
+    "InvokeDataAutomation",
+    "InvokeDataAutomationAsync",
     "InvokeFlow",
+    "InvokeHarness",
     "InvokeInlineAgent",
+    "MantleChatCompletion",
+    "MantleMessage",
+    "MantleResponse",
+    "MantleStoredResponse",
     "OptimizePrompt",
     "RetrieveAndGenerate",
     "RetrieveAndGenerateStream",
     "StartAsyncInvoke",
+    "StartBatchEvaluation",
+    "StartDatasetGeneration",
     "StartFlowExecution",
+    "StartMemoryExtractionJob",
+    "StartRecommendation",
 ];
 
 /// The member by which a retrieval names a reranker.

@@ -5,6 +5,7 @@ use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::table::is_documented;
+use bedrock::Service;
 
 /// Longest value accepted, in bytes; SDKs send none longer except for request metadata.
 const LONGEST: usize = 8 * 1024 + 512;
@@ -15,12 +16,45 @@ const FAMILY: &str = "x-amzn-bedrock-";
 /// Further request headers in the service models.
 const REQUEST: &[&str] = &["x-amz-source-arn", "x-amz-client-token"];
 
-/// Whether a caller's header is forwarded to Bedrock.
-pub(crate) fn goes_up(name: &str, value: &[u8]) -> bool {
+/// Those of bedrock-agentcore alone.
+const AGENTCORE: &[&str] = &[
+    "baggage",
+    "mcp-method",
+    "mcp-name",
+    "mcp-protocol-version",
+    "mcp-session-id",
+    "traceparent",
+    "tracestate",
+    "x-amzn-browser-session-id",
+    "x-amzn-code-interpreter-session-id",
+    "x-amzn-trace-id",
+];
+/// Those of the APIs on bedrock-mantle.
+const MANTLE: &[&str] =
+    &["anthropic-beta", "anthropic-version", "anthropic-workspace-id", "openai-project"];
+/// Further response headers in the service models.
+const RESPONSE: &[&str] =
+    &["baggage", "mcp-protocol-version", "mcp-session-id", "traceparent", "tracestate"];
+
+/// Whether a caller's header is forwarded to a service.
+pub(crate) fn goes_up(service: Service, name: &str, value: &[u8]) -> bool {
+    let own = match service {
+        Service::AgentCore => AGENTCORE,
+        Service::Mantle => MANTLE,
+        Service::Runtime
+        | Service::Control
+        | Service::AgentRuntime
+        | Service::Agent
+        | Service::S3
+        | Service::AgentCoreControl
+        | Service::DataAutomation
+        | Service::DataAutomationRuntime => &[],
+    };
     let known = name == CONTENT_TYPE.as_str()
         || name == ACCEPT.as_str()
         || name.starts_with(FAMILY)
-        || REQUEST.contains(&name);
+        || REQUEST.contains(&name)
+        || own.contains(&name);
     known && value.len() <= LONGEST
 }
 
@@ -35,6 +69,7 @@ pub(crate) fn come_down(upstream: &HeaderMap) -> impl Iterator<Item = (&HeaderNa
             || name == "retry-after"
             || name.starts_with("x-amzn-")
             || name.starts_with("x-amz-bedrock-")
+            || RESPONSE.contains(&name)
     })
 }
 
@@ -65,7 +100,7 @@ mod tests {
             "x-amzn-bedrock-of-tomorrow",
             "x-amz-source-arn",
         ] {
-            assert!(goes_up(name, b"x"), "{name}");
+            assert!(goes_up(Service::Runtime, name, b"x"), "{name}");
         }
         for name in [
             "authorization",
@@ -82,9 +117,20 @@ mod tests {
             "x-amzn-requestid",
             "x-amzn-bedrock",
         ] {
-            assert!(!goes_up(name, b"x"), "{name}");
+            assert!(!goes_up(Service::Runtime, name, b"x"), "{name}");
         }
-        assert!(!goes_up("x-amzn-bedrock-request-metadata", &vec![b'x'; 9000]));
+        let long = vec![b'x'; 9000];
+        assert!(!goes_up(Service::Runtime, "x-amzn-bedrock-request-metadata", &long));
+        for (service, name) in [
+            (Service::AgentCore, "traceparent"),
+            (Service::AgentCore, "mcp-session-id"),
+            (Service::Mantle, "openai-project"),
+            (Service::Mantle, "anthropic-version"),
+        ] {
+            assert!(goes_up(service, name, b"x"), "{name}");
+            assert!(!goes_up(Service::AgentRuntime, name, b"x"), "{name}");
+        }
+        assert!(!goes_up(Service::Mantle, "authorization", b"x"));
     }
 
     #[test]

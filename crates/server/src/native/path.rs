@@ -7,6 +7,13 @@ use bedrock::{Service, encode_segment};
 /// Path prefix of the native API.
 pub(crate) const MOUNT: &str = "/bedrock";
 
+/// First segment of the paths of bedrock-mantle, which AWS's own paths do not have.
+const MANTLE: &str = "/mantle";
+/// Beginning of the header that names an operation of bedrock-data-automation-runtime.
+pub(crate) const TARGET_PREFIX: &str = "AmazonBedrockKeystoneRuntimeService.";
+/// Service of the ARNs of bedrock-agentcore-control.
+const AGENTCORE: &str = "bedrock-agentcore";
+
 /// Longest path or query accepted, in bytes.
 const LONGEST: usize = 8 * 1024;
 
@@ -66,6 +73,9 @@ impl Matched {
                 literal => path.push_str(literal),
             }
         }
+        if self.row.service == Service::Mantle && path.starts_with(MANTLE) {
+            path.drain(..MANTLE.len());
+        }
         path
     }
 
@@ -83,27 +93,52 @@ pub(crate) fn find(method: &str, raw: &str, added: &[Service]) -> Result<Matched
     let path = raw.strip_prefix('/').ok_or(PathError::Malformed)?;
     let given: Vec<&str> = path.strip_suffix('/').unwrap_or(path).split('/').collect();
     let segments = given.iter().map(|raw| decode(raw)).collect::<Result<Vec<_>, _>>()?;
-    if let Some(row) = fitting(method, raw, &given, added) {
+    // Services have paths in common, and a resource's name tells whose it is.
+    let owner = match segments.iter().any(|segment| is_agentcores(segment)) {
+        true => Some(Service::AgentCoreControl),
+        false => None,
+    };
+    if let Some(row) = fitting(method, raw, &given, (added, owner)) {
         return Ok(Matched::of(row, segments));
     }
     let (given, segments) = with_one_model(&given, &segments).ok_or(PathError::Unknown)?;
-    let row = fitting(method, raw, &given, added).filter(|row| row.template.contains(MODEL));
+    let row =
+        fitting(method, raw, &given, (added, owner)).filter(|row| row.template.contains(MODEL));
     row.map(|row| Matched::of(row, segments)).ok_or(PathError::Unknown)
 }
 
-/// The operation that a path of these segments names.
+/// Finds the operation that a header names at the path `/`.
+pub(crate) fn find_target(target: &str, added: &[Service]) -> Result<Matched, PathError> {
+    let operation = target.strip_prefix(TARGET_PREFIX).ok_or(PathError::Unknown)?;
+    let is_named = |row: &&OperationRow| {
+        row.service == Service::DataAutomationRuntime && row.operation == operation
+    };
+    let row = rows(added).find(is_named).ok_or(PathError::Unknown)?;
+    Ok(Matched::of(row, Vec::new()))
+}
+
+/// Whether a segment is the ARN of a resource of bedrock-agentcore.
+fn is_agentcores(segment: &str) -> bool {
+    let mut parts = segment.split(':');
+    parts.next() == Some("arn") && parts.nth(1) == Some(AGENTCORE)
+}
+
+/// The operation that a path of these segments names; `owner` is the service that is preferred.
 fn fitting(
     method: &str,
     raw: &str,
     given: &[&str],
-    added: &[Service],
+    (added, owner): (&[Service], Option<Service>),
 ) -> Option<&'static OperationRow> {
     let fitting = rows(added).filter(|row| {
         let template = row.template.strip_suffix('/').unwrap_or(row.template);
         row.method == method && fits(template, given)
     });
     // The trailing slash is optional, unless two operations differ only by it.
-    fitting.min_by_key(|row| row.template.ends_with('/') != raw.ends_with('/'))
+    fitting.min_by_key(|row| {
+        let is_others = owner.is_some_and(|owner| row.service != owner);
+        (row.template.ends_with('/') != raw.ends_with('/'), is_others)
+    })
 }
 
 /// The same path where all between `model` and the operation is one name: some clients do not encode the
@@ -277,6 +312,27 @@ mod tests {
             (agent("/agents/x"), agent("/agents/x/")),
             ("InvokeInlineAgent", "PrepareAgent")
         );
+        let core = [Service::Agent, Service::AgentCore, Service::AgentCoreControl];
+        let runtime = "arn%3Aaws%3Abedrock-agentcore%3Aus-east-1%3A1%3Aruntime%2Fx";
+        let raw = format!("/runtimes/{runtime}/invocations");
+        assert_eq!(find("POST", &raw, &[]).unwrap_err(), PathError::Unknown);
+        let matched = find("POST", &raw, &core).unwrap();
+        assert_eq!(matched.row.operation, "InvokeAgentRuntime");
+        assert_eq!(matched.upstream(None), raw);
+        for (tagged, service) in [
+            (runtime, Service::AgentCoreControl),
+            ("arn%3Aaws%3Abedrock%3Ax", Service::AgentRuntime),
+        ] {
+            let tags = find("GET", &format!("/tags/{tagged}"), &core).unwrap();
+            assert_eq!(tags.row.service, service);
+        }
+        let mantle = find("POST", "/mantle/openai/v1/responses", &[Service::Mantle]).unwrap();
+        assert_eq!(mantle.upstream(None), "/openai/v1/responses");
+        let named = format!("{TARGET_PREFIX}InvokeDataAutomationAsync");
+        assert_eq!(find_target(&named, &[]).unwrap_err(), PathError::Unknown);
+        let matched = find_target(&named, &[Service::DataAutomationRuntime]).unwrap();
+        assert_eq!((matched.row.method, &*matched.upstream(None)), ("POST", "/"));
+        assert_eq!(find("POST", "/", &[Service::DataAutomationRuntime]), Err(PathError::Malformed));
         // A path that both services have belongs to the runtime.
         let tags = find("GET", "/tags/x", &[Service::Agent]).unwrap();
         assert_eq!(tags.row.service, Service::AgentRuntime);

@@ -20,6 +20,8 @@ const FOR_MODELS: [&str; 6] = [
     "InvokeModelWithResponseStream",
     "StartAsyncInvoke",
 ];
+/// Operations with a body for a program of the operator's, which reads it with its own permissions.
+const OF_PROGRAMS: [&str; 2] = ["InvokeAgentRuntime", "InvokeAgentRuntimeCommand"];
 /// Operations that pass a document of any shape to a flow, whose nodes read it with their own permissions.
 const OF_FLOWS: [&str; 2] = ["InvokeFlow", "StartFlowExecution"];
 
@@ -99,6 +101,8 @@ enum Rule {
     Any,
     /// The same, except for the documents of a flow.
     Flow,
+    /// Nowhere.
+    Program,
 }
 
 impl Rule {
@@ -107,6 +111,8 @@ impl Rule {
             Self::Model
         } else if OF_FLOWS.contains(&operation) {
             Self::Flow
+        } else if OF_PROGRAMS.contains(&operation) {
+            Self::Program
         } else {
             Self::Any
         }
@@ -115,6 +121,7 @@ impl Rule {
     /// Whether the body may name an object; then it is parsed in full.
     fn may_name(self, body: &[u8]) -> bool {
         let words = match self {
+            Self::Program => return false,
             Self::Model => LOCATIONS.as_slice(),
             Self::Any | Self::Flow => WORDS.as_slice(),
         };
@@ -125,6 +132,7 @@ impl Rule {
     /// values below such a member.
     fn is_location(self, key: &str, within: bool) -> bool {
         match self {
+            Self::Program => false,
             Self::Model => LOCATIONS.contains(&key),
             Self::Any | Self::Flow => within || key.contains("s3") || key.contains("S3"),
         }
@@ -133,7 +141,7 @@ impl Rule {
     /// Whether the value of a member is the caller's own data.
     fn is_free(self, key: &str) -> bool {
         match self {
-            Self::Model => false,
+            Self::Model | Self::Program => false,
             Self::Any => FREE.contains(&key),
             Self::Flow => key == "document",
         }

@@ -1,8 +1,12 @@
 //! The exact list of operations that are passed through: method, path, service. It is checked against
-//! botocore's service models; any other path gets a 404 without a call to AWS.
+//! botocore's service models, where those know the service; any other path gets a 404 without a call to AWS.
 
 use bedrock::{Kind, Service};
 
+mod agentcore;
+mod agentcore_control;
+mod data_automation;
+mod mantle;
 mod more;
 
 /// One operation of a Bedrock API.
@@ -105,14 +109,28 @@ const TABLE: &[OperationRow] = &[
     row("GetGuardrail", "GET", "/guardrails/{}", Control, Unary),
 ];
 
+/// Operations of services that an operator may add.
+const ADDED: [&[OperationRow]; 5] =
+    [more::MORE, agentcore::ROWS, agentcore_control::ROWS, data_automation::ROWS, mantle::ROWS];
+
 /// The active operations: the table, and those of the services added.
 pub(crate) fn rows(added: &[Service]) -> impl Iterator<Item = &'static OperationRow> {
-    TABLE.iter().chain(more::MORE.iter().filter(|row| added.contains(&row.service)))
+    let more = ADDED.iter().copied().flatten();
+    TABLE.iter().chain(more.filter(|row| added.contains(&row.service)))
 }
 
 /// Whether an operation documents a query parameter with this name.
 pub(crate) fn is_documented(parameter: &str) -> bool {
-    QUERY.contains(&parameter) || more::QUERY.contains(&parameter)
+    [
+        QUERY,
+        more::QUERY,
+        agentcore::QUERY,
+        agentcore_control::QUERY,
+        data_automation::QUERY,
+        mantle::QUERY,
+    ]
+    .iter()
+    .any(|names| names.contains(&parameter))
 }
 
 /// Query parameters that any of these operations documents; others are dropped.

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use async_stream::stream;
 use bytes::Bytes;
 use futures_util::Stream;
-use http::{HeaderMap, HeaderValue, Method};
+use http::HeaderMap;
 use translate::Report;
 
 use crate::call_price::CallPrice;
@@ -22,12 +22,11 @@ use crate::drain::Drained;
 use crate::error::GatewayError;
 use crate::native::affinity::affinity;
 use crate::native::guardrail::{self, GuardrailError};
-use crate::native::path::{Matched, PathError, below_mount, find};
+use crate::native::path::{MOUNT, Matched, PathError, below_mount, find, find_target};
 use crate::native::s3;
 use crate::native::settings::OtherModels;
 use crate::native::start::{Begun, Start, look};
 use crate::native::{end_user, headers};
-use crate::offload::Offload;
 use crate::pieces::Pieces;
 use crate::pipeline::dry_run;
 use crate::pipeline::reserve::{CallEstimate, EstimatedCost};
@@ -39,7 +38,7 @@ use crate::state::{Snapshot, Worker};
 use crate::telemetry::traces::RequestStep;
 use crate::token_estimate;
 use crate::write_timeout::WriteTimeoutBody;
-use bedrock::{Call, Failure, Kind, Service, exception, unsigned};
+use bedrock::{Failure, Kind, Service, exception, unsigned};
 use routing::{
     AttemptLog, CallPurpose, CallSpec, Dispatch, DispatchError, Dispatched, FallbackScope, Route,
     Tags, Target, Tokens,
@@ -47,12 +46,14 @@ use routing::{
 
 mod error;
 mod meter;
+mod outgoing;
 mod relayed_body;
 
 pub(crate) use error::{panicked, refused, stopping};
 
 use error::{NativeError, refuse};
 use meter::Meter;
+use outgoing::{TARGET, call};
 use relayed_body::RelayedBody;
 
 const STOPPING: &str = "The gateway is being stopped and could not finish this answer.";
@@ -176,10 +177,19 @@ async fn of_account(
             EstimatedCost::Guardrail { bytes: request.body.len() }
         }
         // Lists and settings.
-        (Service::Control | Service::Agent, None) => EstimatedCost::Nothing,
-        (Service::Runtime | Service::AgentRuntime | Service::S3 | Service::Mantle, None) => {
-            EstimatedCost::Unpriced
-        }
+        (
+            Service::Control | Service::Agent | Service::AgentCoreControl | Service::DataAutomation,
+            None,
+        ) => EstimatedCost::Nothing,
+        (
+            Service::Runtime
+            | Service::AgentRuntime
+            | Service::S3
+            | Service::Mantle
+            | Service::AgentCore
+            | Service::DataAutomationRuntime,
+            None,
+        ) => EstimatedCost::Unpriced,
     };
     admitted.reserve(CallEstimate { call_type: CALL_TYPE, cost }, context).await?;
     may_drain(admitted, request, context);
@@ -338,50 +348,18 @@ async fn spec<'r>(
 
 /// The operation of a request, below the mount or at the root.
 pub(crate) fn operation(http: &HttpRequest, added: &[Service]) -> Result<Matched, PathError> {
-    matched(http.method().as_str(), http.uri(), added)
+    let target = http.headers().get(TARGET.as_str()).and_then(|target| target.to_str().ok());
+    match (below_mount(http.path()), target) {
+        ("/" | MOUNT, Some(target)) if *http.method() == actix_web::http::Method::POST => {
+            find_target(target, added)
+        }
+        _ => matched(http.method().as_str(), http.uri(), added),
+    }
 }
 
 /// The operation of a request that has no route yet.
 pub(crate) fn matched(method: &str, uri: &Uri, added: &[Service]) -> Result<Matched, PathError> {
     find(method, below_mount(uri.path()), added)
-}
-
-async fn call(
-    request: &NativeRequest<'_>,
-    mut body: Bytes,
-    target: Option<&Target>,
-    offload: &Offload,
-) -> Result<Call, NativeError> {
-    let NativeRequest { http, matched, body: _ } = request;
-    let mut sent = HeaderMap::with_capacity(4);
-    for (name, value) in http.headers() {
-        if headers::goes_up(name.as_str(), value.as_bytes()) {
-            // actix uses an older version of `http`.
-            let name = http::HeaderName::from_bytes(name.as_str().as_bytes());
-            let value = HeaderValue::from_bytes(value.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, value) {
-                sent.append(name, value);
-            }
-        }
-    }
-    if let Some(guardrail) = target.and_then(|target| target.guardrail.clone()) {
-        let (operation, length) = (matched.row.operation, body.len());
-        let applied = offload.run(length, async move {
-            guardrail::apply(&guardrail, operation, &mut sent, &mut body).map(|()| (sent, body))
-        });
-        (sent, body) = applied.await??;
-    }
-    let method = Method::from_bytes(matched.row.method.as_bytes())
-        .map_err(|error| GatewayError::Internal(error.to_string()))?;
-    Ok(Call {
-        service: matched.row.service,
-        method,
-        path: matched.upstream(target.map(|target| target.model.model_id.as_str())),
-        query: http.uri().query().and_then(headers::query),
-        headers: sent,
-        body,
-        kind: matched.row.kind,
-    })
 }
 
 /// The exception that ends a stream when the process ends; every operation of the service has it.
@@ -392,7 +370,11 @@ fn last_words(service: Service) -> &'static str {
         | Service::Agent
         | Service::Control
         | Service::S3
-        | Service::Mantle => "internalServerException",
+        | Service::Mantle
+        | Service::AgentCore
+        | Service::AgentCoreControl
+        | Service::DataAutomation
+        | Service::DataAutomationRuntime => "internalServerException",
     }
 }
 

@@ -45,6 +45,7 @@ mod messages;
 mod models;
 mod moderations;
 mod native;
+mod native_family;
 mod native_keys;
 mod native_limits;
 mod overload;
