@@ -45,7 +45,7 @@ FROM ledger WHERE id LIKE {prefix} || '%' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
 # Hours and days whose rollups are to be made, as settlements mark them.
 DUE = """
 INSERT INTO rollups_due (span, starts_at, version) SELECT DISTINCT '{span}', hour - hour % {length}, 'seed' FROM hourly
-WHERE TRUE ON CONFLICT (span, starts_at) DO UPDATE SET version = 'seed-again'
+WHERE TRUE ON CONFLICT (span, starts_at) DO UPDATE SET version = rollups_due.version || '+'
 """
 
 
@@ -68,8 +68,12 @@ def statements(plan: Plan, numbers: str) -> list[str]:
     source = f"SELECT n, {mixed} AS h, {key} AS key FROM ({numbers}) AS counted"
     at = f"{plan.first} + (n * {plan.span}) / {plan.count}"
     ledger = LEDGER.format(prefix=f"'{plan.prefix}'", number="(1000000000 + n)", at=at, numbers=source)
-    due = [DUE.format(span=span, length=length) for span, length in (("hour", HOUR), ("day", DAY))]
-    return [ledger, HOURLY.format(prefix=f"'{plan.prefix}'"), *due]
+    return [ledger, HOURLY.format(prefix=f"'{plan.prefix}'"), *marks()]
+
+
+def marks() -> list[str]:
+    """The statements after which all rollups are made anew."""
+    return [DUE.format(span=span, length=length) for span, length in (("hour", HOUR), ("day", DAY))]
 
 
 def sqlite(path: str, plan: Plan) -> None:

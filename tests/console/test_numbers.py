@@ -102,6 +102,8 @@ def test_what_is_not_known_is_said(seeded: Gateway, browser: Browser) -> None:
     with closing(sqlite3.connect(database(seeded.process), timeout=60)) as connection, connection:
         connection.execute("UPDATE ledger SET cost = NULL WHERE id = 'seed-1000000001'")
         connection.execute("UPDATE hourly SET unpriced = 1 WHERE rowid = (SELECT MIN(rowid) FROM hourly)")
+        for statement in seed.marks():
+            connection.execute(statement)
     with Console(browser, seeded.url) as console:
         console.sign_in(MASTER)
         console.go("overview?range=custom&from=2026-10-20&to=2026-11-06&tz=UTC")
@@ -157,3 +159,59 @@ def test_a_failure_keeps_what_was_shown(browser: Browser) -> None:
         console.wait_for_more(shows)
         expect(console.page.get_by_role("alert")).to_contain_text("cannot be reached")
         expect(console.page.locator(".tile").first).to_be_visible()
+
+
+def test_which_key_spent_most_and_why_was_this_call_refused(browser: Browser) -> None:
+    """The way of a new operator through the three questions of docs/console.md, by clicks alone: nine."""
+    yesterday = datetime.now(ZoneInfo("Europe/Paris")).date() - timedelta(days=1)
+    start = datetime.combine(yesterday, datetime.min.time(), ZoneInfo("Europe/Paris"))
+    arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
+    with Outcrop(arguments, files={"outcrop.yaml": CONFIG}, environment=OWN_FILES) as running:
+        gateway = Gateway(running)
+        made = gateway.make_key(key_alias="spender", models=["house"])
+        with closing(sqlite3.connect(database(running), timeout=60)) as connection:
+            (key_id,) = connection.execute("SELECT key_id FROM tokens WHERE token = ?", (made["token"],)).fetchone()
+        seed.sqlite(str(database(running)), seed.Plan(count=2000, first=int(start.timestamp() * 1000), span=20 * seed.HOUR, keys=9))
+        with closing(sqlite3.connect(database(running), timeout=60)) as connection, connection:
+            for table in ("hourly", "ledger"):
+                connection.execute(f"UPDATE {table} SET key_id = ? WHERE key_id = 'k-0'", (key_id,))
+            dearest = connection.execute("SELECT key_id, SUM(cost) FROM hourly GROUP BY 1 ORDER BY 2 DESC LIMIT 1").fetchone()[0]
+        status, _, headers = gateway.chat(made["key"], model="us.amazon.nova-pro-v1:0")
+        assert status == 403
+        refused = headers["x-request-id"]
+        with Console(browser, running.url) as console:
+            console.sign_in(MASTER)
+            page, clicks = console.page, 0
+            for step in ["range", "First day", "Last day", "key", "by model"]:
+                shows = console.shows()
+                if step == "range":
+                    page.get_by_role("combobox", name="Time shown").select_option("custom")
+                elif step.endswith("day"):
+                    page.get_by_label(step).fill(yesterday.isoformat())
+                elif step == "key":
+                    card = page.locator("section.card", has=page.get_by_role("heading", name="Keys by spend"))
+                    first = card.locator("tbody a").first
+                    label = first.inner_text()
+                    first.click()
+                else:
+                    page.get_by_role("link", name="Overview", exact=True).click()
+                clicks += 1
+                console.wait_for_more(shows)
+                if step == "key":
+                    expect(page.locator("tbody")).to_contain_text(label)
+                    expect(page.locator("tbody")).to_contain_text("model-")
+            assert (label, dearest) == ("spender", key_id)
+            page.get_by_role("link", name="Requests", exact=True).click()
+            page.wait_for_selector("main[data-shown=requests]")
+            shows = console.shows()
+            page.get_by_role("combobox", name="Time shown").select_option("24h")
+            console.wait_for_more(shows)
+            shows = console.shows()
+            page.get_by_label("Request id").fill(refused)
+            page.keyboard.press("Enter")
+            console.wait_for_more(shows)
+            page.locator("tbody tr button").first.click()
+            clicks += 4
+            expect(page.get_by_label("Details")).to_contain_text("Refused by the key")
+            expect(page.get_by_label("Details")).to_contain_text("is not granted the model")
+            assert clicks == 9

@@ -234,6 +234,13 @@ impl SpendSums {
         }
     }
 
+    /// Takes other sums away.
+    pub fn subtract(&mut self, other: &Self) {
+        for (sum, less) in self.columns_mut().into_iter().zip(other.columns()) {
+            *sum = sum.saturating_sub(less);
+        }
+    }
+
     /// The sums in the order of the store's columns.
     pub(crate) fn columns(&self) -> [i64; 9] {
         let Self {

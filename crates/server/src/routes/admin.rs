@@ -15,6 +15,7 @@ mod console_overview;
 mod console_request;
 mod console_requests;
 mod console_row;
+mod console_series;
 mod console_session;
 mod customers;
 mod daily_activity;

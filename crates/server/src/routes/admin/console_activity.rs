@@ -1,7 +1,6 @@
 //! `GET /outcrop/activity`: spend, calls and tokens over time, by one dimension, for an operator's page. Money is text
 //! of nanodollars, because browsers have no exact numbers; one answer has all that a screen shows.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use access::ledger::{SpendColumn, SpendQuery, SpendSums};
@@ -9,9 +8,10 @@ use access::{CalendarDay, CalendarZone, UtcTime, ZoneHours};
 use serde::Serialize;
 
 use super::answer::AdminAnswer;
+use super::console_series::{Curve, GroupBy, Series, series};
 use super::error::AdminRefusal;
 use super::query::AdminQuery;
-use super::report_names::{KeyNames, ModelNames, TeamNames, shown};
+use super::report_names::ModelNames;
 use super::report_range::within;
 use super::report_scope::{AskedParties, selected};
 use super::report_sums::{SumRow, counted, total_tokens};
@@ -53,22 +53,6 @@ pub(super) struct ConsoleActivity {
 }
 
 #[derive(Debug, Serialize)]
-struct Series {
-    id: String,
-    label: String,
-    #[serde(flatten)]
-    curve: Curve,
-}
-
-/// Values by bucket.
-#[derive(Debug, Default, Serialize)]
-struct Curve {
-    spend_nano: Vec<String>,
-    requests: Vec<i64>,
-    tokens: Vec<i64>,
-}
-
-#[derive(Debug, Serialize)]
 struct Totals {
     spend_nano: String,
     requests: i64,
@@ -78,19 +62,6 @@ struct Totals {
     output_tokens: i64,
     cache_read_tokens: i64,
     cache_write_tokens: i64,
-}
-
-/// A dimension that series are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GroupBy {
-    Model,
-    Key,
-    Team,
-    User,
-    EndUser,
-    Tag,
-    Region,
-    Status,
 }
 
 /// The width of buckets.
@@ -146,10 +117,8 @@ pub(super) async fn read(request: &AdminRequest) -> Result<ReadActivity, AdminRe
     if let Some(model) = query.text("model") {
         question.models = Some(served(request, &question, (earlier, ask.to), model).await?);
     }
-    let total = whole(request, &question, (ask.from, ask.to)).await?;
     let previous = whole(request, &question, (earlier, ask.from)).await?;
-    let rows = rows(request, &ask, (by, &question)).await?;
-    let (series, other) = series(request, &ask, (by, rows), top).await?;
+    let (series, other, total) = series(request, &ask, (by, &question), top).await?;
     let parts = ask.zone.cut(ask.from, ask.to);
     let activity = ConsoleActivity {
         series,
@@ -200,112 +169,6 @@ pub(super) async fn served(
     Ok(ids)
 }
 
-/// Sums by bucket and group, each with the position of its bucket.
-async fn rows(
-    request: &AdminRequest,
-    ask: &Ask,
-    (by, question): (GroupBy, &SpendQuery),
-) -> Result<Vec<(usize, SumRow)>, AdminRefusal> {
-    let first = match ask.width {
-        BucketWidth::Hour => SpendColumn::Hour,
-        BucketWidth::Day => SpendColumn::Day,
-    };
-    let mut rows = Vec::new();
-    for hours in ask.zone.cut(ask.from, ask.to) {
-        let query = SpendQuery { by: vec![first, by.column()], ..question.clone() };
-        for row in counted(request, within(hours, query)).await? {
-            let start = match ask.width {
-                BucketWidth::Hour => row.at(0).parse().ok().map(UtcTime::from_millis),
-                BucketWidth::Day => {
-                    row.day().map(|day| ceiling(ask.zone.start_of(day)).max(ask.from))
-                }
-            };
-            if let Some(at) = start.and_then(|start| ask.position(start)) {
-                rows.push((at, row));
-            }
-        }
-    }
-    Ok(rows)
-}
-
-async fn series(
-    request: &AdminRequest,
-    ask: &Ask,
-    (by, rows): (GroupBy, Vec<(usize, SumRow)>),
-    top: u64,
-) -> Result<(Vec<Series>, Curve), AdminRefusal> {
-    let labels = Labels::read(request, by, &rows).await?;
-    let now = request.worker().now();
-    let mut models = ModelNames::of(now.names.catalogue());
-    let mut groups: BTreeMap<String, Vec<SpendSums>> = BTreeMap::new();
-    for (at, row) in &rows {
-        let id = if by == GroupBy::Model { models.base(row.at(1)) } else { row.at(1).to_owned() };
-        let curve =
-            groups.entry(id).or_insert_with(|| vec![SpendSums::default(); ask.buckets.len()]);
-        if let Some(sums) = curve.get_mut(*at) {
-            sums.add(row.sums());
-        }
-    }
-    let mut groups: Vec<_> = groups.into_iter().collect();
-    // The dearest first; of equal ones those with more calls.
-    let rank = |curve: &[SpendSums]| {
-        let of = |value: fn(&SpendSums) -> i64| curve.iter().map(value).sum::<i64>();
-        (of(|sums| sums.cost), of(SpendSums::requests))
-    };
-    groups.sort_by_key(|(_, curve)| std::cmp::Reverse(rank(curve)));
-    let rest = groups.split_off(groups.len().min(usize::try_from(top).unwrap_or(usize::MAX)));
-    let mut others = vec![SpendSums::default(); ask.buckets.len()];
-    for (_, curve) in &rest {
-        others.iter_mut().zip(curve).for_each(|(sum, more)| sum.add(more));
-    }
-    let series = groups.into_iter().map(|(id, curve)| Series {
-        label: labels.of(&id),
-        id: labels.id(id),
-        curve: Curve::of(&curve),
-    });
-    Ok((series.collect(), Curve::of(&others)))
-}
-
-/// Names of groups for people.
-struct Labels {
-    by: GroupBy,
-    keys: KeyNames,
-    teams: TeamNames,
-}
-
-impl Labels {
-    async fn read(
-        request: &AdminRequest,
-        by: GroupBy,
-        rows: &[(usize, SumRow)],
-    ) -> Result<Self, AdminRefusal> {
-        let ids = |wanted| rows.iter().filter(move |_| by == wanted).map(|(_, row)| row.at(1));
-        let keys = KeyNames::read(&request.accounts, ids(GroupBy::Key)).await?;
-        let teams = TeamNames::read(&request.accounts, ids(GroupBy::Team)).await?;
-        Ok(Self { by, keys, teams })
-    }
-
-    /// The id in answers: of keys the token.
-    fn id(&self, id: String) -> String {
-        match self.by {
-            GroupBy::Key => self.keys.token(&id).to_owned(),
-            GroupBy::EndUser | GroupBy::Tag => shown(&id).to_owned(),
-            GroupBy::Model | GroupBy::Team | GroupBy::User | GroupBy::Region | GroupBy::Status => {
-                id
-            }
-        }
-    }
-
-    fn of(&self, id: &str) -> String {
-        match self.by {
-            GroupBy::Key => self.keys.shown(id),
-            GroupBy::Team => self.teams.shown(id).to_owned(),
-            GroupBy::EndUser | GroupBy::Tag => shown(id).to_owned(),
-            GroupBy::Model | GroupBy::User | GroupBy::Region | GroupBy::Status => id.to_owned(),
-        }
-    }
-}
-
 impl Ask {
     /// The time of rows, which is exact and has no buckets.
     pub(super) fn of_rows(query: &AdminQuery, now: UtcTime) -> Result<Self, AdminRefusal> {
@@ -352,67 +215,43 @@ impl Ask {
         Ok(starts)
     }
 
+    /// The number of buckets.
+    pub(super) fn count(&self) -> usize {
+        self.buckets.len()
+    }
+
+    /// Sums by bucket and the columns of a question, each with the position of its bucket.
+    pub(super) async fn rows(
+        &self,
+        request: &AdminRequest,
+        question: &SpendQuery,
+    ) -> Result<Vec<(usize, SumRow)>, AdminRefusal> {
+        let first = match self.width {
+            BucketWidth::Hour => SpendColumn::Hour,
+            BucketWidth::Day => SpendColumn::Day,
+        };
+        let mut rows = Vec::new();
+        for hours in self.zone.cut(self.from, self.to) {
+            let by = [&[first], &*question.by].concat();
+            let query = SpendQuery { by, ..question.clone() };
+            for row in counted(request, within(hours, query)).await? {
+                let start = match self.width {
+                    BucketWidth::Hour => row.at(0).parse().ok().map(UtcTime::from_millis),
+                    BucketWidth::Day => {
+                        row.day().map(|day| ceiling(self.zone.start_of(day)).max(self.from))
+                    }
+                };
+                if let Some(at) = start.and_then(|start| self.position(start)) {
+                    rows.push((at, row));
+                }
+            }
+        }
+        Ok(rows)
+    }
+
     /// The position of the bucket that a point lies in.
     fn position(&self, at: UtcTime) -> Option<usize> {
         self.buckets.partition_point(|start| *start <= at).checked_sub(1)
-    }
-}
-
-impl GroupBy {
-    const ALL: [Self; 8] = [
-        Self::Model,
-        Self::Key,
-        Self::Team,
-        Self::User,
-        Self::EndUser,
-        Self::Tag,
-        Self::Region,
-        Self::Status,
-    ];
-
-    fn asked(query: &AdminQuery) -> Result<Self, AdminRefusal> {
-        let Some(name) = query.text("group") else { return Ok(Self::Model) };
-        Self::ALL.into_iter().find(|group| group.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            AdminRefusal::bad(format!("Invalid group '{name}'. Use one of: {names}."))
-                .param("group")
-        })
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Key => "key",
-            Self::Team => "team",
-            Self::User => "user",
-            Self::EndUser => "end_user",
-            Self::Tag => "tag",
-            Self::Region => "region",
-            Self::Status => "status",
-        }
-    }
-
-    const fn column(self) -> SpendColumn {
-        match self {
-            Self::Model => SpendColumn::Model,
-            Self::Key => SpendColumn::Key,
-            Self::Team => SpendColumn::Team,
-            Self::User => SpendColumn::User,
-            Self::EndUser => SpendColumn::Customer,
-            Self::Tag => SpendColumn::Tag,
-            Self::Region => SpendColumn::Region,
-            Self::Status => SpendColumn::Status,
-        }
-    }
-}
-
-impl Curve {
-    fn of(sums: &[SpendSums]) -> Self {
-        Self {
-            spend_nano: sums.iter().map(|sums| sums.cost.to_string()).collect(),
-            requests: sums.iter().map(SpendSums::requests).collect(),
-            tokens: sums.iter().map(total_tokens).collect(),
-        }
     }
 }
 

@@ -213,7 +213,10 @@ impl Selection {
         let question = SpendQuery {
             from: self.ask.from.hour(),
             until: self.ask.to,
-            by: vec![SpendColumn::Status, SpendColumn::Region],
+            by: match self.calls.region {
+                Some(_) => vec![SpendColumn::Status, SpendColumn::Region],
+                None => vec![SpendColumn::Status],
+            },
             who: self.calls.who.clone(),
             models: self.calls.models.clone(),
             tags: self.calls.tag.clone().map(|tag| vec![tag]),
