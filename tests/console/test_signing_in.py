@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, expect
 
-from console_pages import MASTER, VIEWER, Console, Gateway
+from console_pages import CONFIG, MASTER, OWN_FILES, VIEWER, Console, Gateway
+from outcrop_process import Outcrop
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
@@ -27,6 +28,25 @@ def test_each_key_sees_what_its_role_allows(stranger: Console) -> None:
     stranger.sign_in(MASTER)
     stranger.go("keys")
     expect(page.get_by_role("button", name="New key")).to_be_visible()
+
+
+def test_many_wrong_keys_have_to_wait(browser: Browser) -> None:
+    """After ten wrong keys in a minute no key of the address is tried, the page says so, and calls of models go on."""
+    arguments = ["--demo", "--listen", "127.0.0.1:0", "--config", "outcrop.yaml"]
+    with Outcrop(arguments, files={"outcrop.yaml": CONFIG}, environment=OWN_FILES) as running:
+        gateway = Gateway(running)
+        caller = gateway.make_key()["key"]
+        for at in range(10):
+            assert gateway.ask("GET", "/outcrop/session", key=f"sk-wrong-0123456789-{at}")[0] == 401
+        for key in ["sk-wrong-0123456789", MASTER]:
+            status, body, headers = gateway.ask("GET", "/outcrop/session", key=key)
+            assert (status, body["error"]["code"]) == (429, "429"), body
+            assert 0 < int(headers["retry-after"]) <= 60
+        assert gateway.ask("POST", "/key/generate", {})[0] == 429
+        assert gateway.chat(caller)[0] == 200
+        with Console(browser, running.url) as console:
+            console.enter_key(MASTER)
+            expect(console.page.get_by_role("alert")).to_contain_text("Too many wrong keys")
 
 
 def test_the_key_is_in_no_storage_unless_asked(stranger: Console, browser: Browser) -> None:

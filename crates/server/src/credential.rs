@@ -2,6 +2,7 @@
 //! that clients use; all that come must be equal, so that no header decides which of two callers it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use access::accounts::AuthError;
 use access::{
@@ -54,8 +55,17 @@ pub(crate) enum AuthRefusal {
     NotConfigured,
     #[error("the master key may not call models here")]
     MasterCalls,
+    #[error("too many wrong keys came from this address")]
+    TooManyWrong { wait: Duration },
     #[error("the store of accounts is away: {0}")]
     Unavailable(String),
+}
+
+impl AuthRefusal {
+    /// Whether a key was sent that is none of this gateway.
+    pub(crate) const fn is_wrong_key(&self) -> bool {
+        matches!(self, Self::Unknown(_) | Self::Malformed(_) | Self::UnknownSigner)
+    }
 }
 
 /// The caller of a request.

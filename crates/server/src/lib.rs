@@ -66,6 +66,7 @@ mod token_estimate;
 mod token_ids;
 mod white_mask;
 mod write_timeout;
+mod wrong_keys;
 
 pub use batches::BatchEngine;
 pub use cli::{Cli, drop_blank_variables, run};

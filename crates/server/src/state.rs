@@ -24,6 +24,7 @@ use crate::overload::Overload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
 use crate::telemetry::Telemetry;
+use crate::wrong_keys::WrongKeys;
 use bedrock::{
     Account, AccountSecret, AccountSpec, Bucket, Sdk, Settings, SetupError, Transport,
     TransportPool,
@@ -47,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) new_batches: Notify,
     /// Keys, limits and the ledger; `None` without a master key.
     pub(crate) accounts: Option<Arc<Accounts>>,
+    /// Wrong keys at the admin API.
+    pub(crate) wrong_keys: WrongKeys,
     /// Place of the admin API.
     pub(crate) admin: AdminPlace,
     /// The master key of a demo, which asks callers for none.
@@ -200,6 +203,7 @@ impl Shared {
         };
         Self {
             new_batches: Notify::new(),
+            wrong_keys: WrongKeys::default(),
             accounts,
             admin,
             demo_key: None,

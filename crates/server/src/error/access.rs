@@ -44,6 +44,7 @@ impl GatewayError {
                 AuthRefusal::Expired { .. } => (403, "ExpiredTokenException"),
                 AuthRefusal::MasterCalls => (403, "AccessDeniedException"),
                 AuthRefusal::Different => (400, "ValidationException"),
+                AuthRefusal::TooManyWrong { .. } => (429, "ThrottlingException"),
                 AuthRefusal::Unavailable(_) => (503, "ServiceUnavailableException"),
             },
             Self::Denied(Denied::Expired { .. }) => (403, "ExpiredTokenException"),
@@ -136,6 +137,13 @@ pub(super) fn credential(refusal: &AuthRefusal) -> Rendered {
             Some("403"),
             "Virtual key is not allowed to call this route. The master key makes keys here and calls no models (admin.master_calls): make one with POST /key/generate.",
         ),
+        AuthRefusal::TooManyWrong { wait } => {
+            let message = "Too many wrong keys came from this address in a minute: no further key is tried before the time in Retry-After.";
+            Rendered {
+                retry_after: Some(*wait),
+                ..Rendered::new(429, "rate_limit_error", Some("429"), message)
+            }
+        }
         AuthRefusal::Unavailable(_) => unavailable(),
     }
 }

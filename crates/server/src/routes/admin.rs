@@ -69,6 +69,30 @@ use self::answer::AdminAnswer;
 use self::error::AdminRefusal;
 use self::request::{AdminRequest, AdminRoute, serve};
 
+/// First parts of its paths, after a version.
+const PARTS: [&str; 13] = [
+    "key",
+    "team",
+    "user",
+    "customer",
+    "end_user",
+    "budget",
+    "tag",
+    "audit",
+    "spend",
+    "outcrop",
+    "global",
+    "model",
+    "model_group",
+];
+
+/// Whether a path is one of the admin API.
+pub(super) fn is_admin(path: &str) -> bool {
+    let mut parts = path.trim_start_matches('/').split('/');
+    let first = parts.next().filter(|part| !matches!(*part, "v1" | "v2"));
+    first.or_else(|| parts.next()).is_some_and(|part| PARTS.contains(&part))
+}
+
 /// The routes of the admin API.
 pub(crate) fn table(app: &mut web::ServiceConfig) {
     keys(app);
@@ -238,4 +262,21 @@ where
             }),
         )
         .default_service(super::refuse_method("POST"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_the_admin_api_are_told_apart() {
+        for path in ["/outcrop/session", "/key/list", "/v2/key/info", "/v1/model/info", "/audit"] {
+            assert!(is_admin(path), "{path}");
+        }
+        for path in
+            ["/", "/v1/models", "/v1/chat/completions", "/bedrock/model/key", "/keys", "/v1"]
+        {
+            assert!(!is_admin(path), "{path}");
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Work on every request, before and after its route: request id, panics, the end of the process, web
 //! pages, and calls that another gateway forwarded.
 
+use std::time::Instant;
+
 use actix_web::HttpMessage as _;
 use actix_web::HttpResponse;
 use actix_web::body::{BoxBody, MessageBody};
@@ -13,7 +15,7 @@ use actix_web::web::{Data, Payload};
 use translate::dialect::ErrorDialect;
 
 use super::refusal::{self, RequestApi};
-use super::{native, paths, recorded};
+use super::{admin, native, paths, recorded};
 use crate::body;
 use crate::browser::cors;
 use crate::credential::{self, AuthRefusal, Identity, OperatorKeys};
@@ -164,7 +166,15 @@ pub(super) async fn authenticate(
     if credential::is_open(request.method(), request.path()) {
         return recorded::record(request, next).await;
     }
-    let refusal = match caller(&worker, request.headers()).await {
+    // Connections without an address are those of this machine's own socket.
+    let address = request.peer_addr().filter(|_| admin::is_admin(request.path()));
+    let (address, wrong_keys) = (address.map(|peer| peer.ip()), &worker.shared.wrong_keys);
+    let wait = address.and_then(|address| wrong_keys.wait(address, Instant::now()));
+    let found = match wait {
+        Some(wait) => Err(AuthRefusal::TooManyWrong { wait }),
+        None => caller(&worker, request.headers()).await,
+    };
+    let refusal = match found {
         Ok(identity) => {
             if let Some(identity) = identity {
                 request.extensions_mut().insert(identity);
@@ -173,6 +183,9 @@ pub(super) async fn authenticate(
         }
         Err(refusal) => refusal,
     };
+    if let Some(address) = address.filter(|_| refusal.is_wrong_key()) {
+        wrong_keys.count(address, Instant::now());
+    }
     let now = worker.now();
     if let Ok(mut payload) = request.extract::<Payload>().await {
         body::skim(&mut payload).await;
