@@ -10,15 +10,14 @@ use translate::Unsupported;
 use translate::profile::PromptCache;
 
 use crate::body::BodyLimits;
-use crate::browser::BrowserSettings;
-use crate::browser::cors::Cors;
-use crate::browser::host::AllowedHosts;
+use crate::browser::{BrowserSettings, cors::Cors, host::AllowedHosts};
 use crate::files;
 use crate::json_schema::StructuredSettings;
 use crate::master_key::{MasterKey, is_short};
 use crate::media::MediaSettings;
 use crate::native::settings::NativeSettings;
 use crate::overload::OverloadLimits;
+use crate::response_cache::CacheSettings;
 use crate::tls::TlsFiles;
 use bedrock::{AccountSecret, AccountSpec, Login};
 use routing::catalogue::{CrossRegion, EolAliases, Naming, OperatorRows};
@@ -52,6 +51,7 @@ mod provenance;
 mod reader;
 mod reasoning_store;
 mod redis;
+mod response_cache;
 mod responses;
 mod section;
 mod socket;
@@ -133,6 +133,7 @@ pub struct Config {
     /// The reasoning store, for clients that do not send reasoning back.
     pub(crate) thinking_memory: ThinkingMemory,
     pub(crate) responses: ResponseSettings,
+    pub(crate) response_cache: CacheSettings,
     pub(crate) files: FileSettings,
     pub(crate) batches: BatchSettings,
     pub(crate) moderation: Moderation,
@@ -336,6 +337,7 @@ impl Config {
             media: MediaSettings::default(),
             thinking_memory: ThinkingMemory::default(),
             responses: ResponseSettings::default(),
+            response_cache: CacheSettings::default(),
             files: FileSettings::default(),
             batches: BatchSettings::default(),
             moderation: Moderation::default(),
@@ -454,6 +456,7 @@ impl Config {
         telemetry::apply(self, sources, reading);
         log::apply(self, sources, reading);
         browser::apply(self, sources, reading);
+        self.check_answer_store(reading);
         // aws-config reads the values of these variables itself.
         let regions = ["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"].as_slice();
         for (key, place, names) in [

@@ -118,6 +118,11 @@ impl Links {
     pub(crate) fn of<D: Dialect>(request: &D::Request<'_>, settings: &MediaSettings) -> Self {
         Self(if settings.fetch { D::links(request, settings.max_urls) } else { Vec::new() })
     }
+
+    /// Whether the request has none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 /// State shared by the fetches of one request.

@@ -48,6 +48,7 @@ use routing::{
 mod admit;
 mod background;
 pub(crate) mod body_writer;
+mod cached;
 pub(crate) mod continuation;
 pub(crate) mod deployment;
 mod dispatch;
@@ -72,6 +73,7 @@ mod warm_up;
 pub(crate) use admit::Admitted;
 pub(crate) use identify::Incoming;
 
+use cached::{AnswerKeeper, CachedCall};
 use parsed_request::{ParsedRequest, RequestOutline};
 use pending_call::{PastReasoning, PendingCall, TranslateContext};
 use repair::may_repeat;
@@ -104,14 +106,20 @@ async fn answered<D: Dialect>(
     context.speaks(D::ERRORS);
     let (id, slot) = (context.id().to_owned(), OnceCell::new());
     match prepared::<D>(&worker, &http, body, (&id, &slot), &mut context).await {
-        Ok(Prepared::Call { admitted, dispatch, call }) => {
+        Ok(Prepared::Call { admitted, dispatch, call, keeper }) => {
             if let Err(error) = background::accept(admitted, &call, &context).await {
                 return context.refuse(&error);
             }
             let kind = call.context.operation.kind();
             context.step(RequestStep::Dispatch);
             match dispatch::start(admitted, *dispatch, *call, &mut context).await {
-                Ok(started) => respond::respond::<D>(started, kind, admitted, context).await,
+                Ok(started) => {
+                    let response = respond::respond::<D>(started, kind, admitted, context).await;
+                    match keeper {
+                        Some(keeper) => keeper.keeps(response),
+                        None => response,
+                    }
+                }
                 Err(error) => context.refuse(&error),
             }
         }
@@ -123,7 +131,12 @@ async fn answered<D: Dialect>(
 /// A request that was translated.
 enum Prepared<'n, D: Dialect> {
     /// The request goes to a target.
-    Call { admitted: &'n Admitted, dispatch: Box<Dispatch<'n>>, call: Box<PendingCall<D>> },
+    Call {
+        admitted: &'n Admitted,
+        dispatch: Box<Dispatch<'n>>,
+        call: Box<PendingCall<D>>,
+        keeper: Option<Box<AnswerKeeper>>,
+    },
     /// The caller requested a dry run, or a response without a call.
     Shown(HttpResponse),
 }
@@ -144,6 +157,7 @@ async fn prepared<'n, D: Dialect>(
     let body = form::as_json(http, incoming.read(body, context).await?, D::FORM, offload).await?;
     let body = deployment::applied(http, body, offload).await?;
     let body = incoming.with_files(body).await?;
+    let (body, cache) = cached::asked(&incoming, http, body)?;
     let now = Arc::clone(incoming.now());
     let media = &now.config.media;
     // It outlives the request, which may borrow from it.
@@ -171,6 +185,13 @@ async fn prepared<'n, D: Dialect>(
     let body = request.body;
     let route = admitted.resolve(&request.outline.head.model, tags).await?;
     context.is_resolved(route.series());
+    let cached = CachedCall::of::<D>((admitted, &route), (&request.outline, body), state, cache);
+    if let Some(cached) = &cached
+        && let Some(answer) = cached.find(admitted).await
+    {
+        let response = cached.respond::<D>(&answer, admitted, context);
+        return Ok(Prepared::Shown(Box::pin(response).await?));
+    }
     let choices = choices(&request.outline.head, admitted.now().config.chat.most_choices)?;
     context.step(RequestStep::Media);
     let fetched = admitted.fetch_media(std::mem::take(&mut request.outline.links)).await?;
@@ -215,7 +236,8 @@ async fn prepared<'n, D: Dialect>(
     }
     let dispatch = Dispatch::begin(&admitted.now().names, route, spec)?;
     let call = translated(admitted, &dispatch, request, translate).await?;
-    Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call: Box::new(call) })
+    let keeper = cached.and_then(|cached| cached.keeper(admitted, context)).map(Box::new);
+    Ok(Prepared::Call { admitted, dispatch: Box::new(dispatch), call: Box::new(call), keeper })
 }
 
 /// RequestStep 5 for the first target.

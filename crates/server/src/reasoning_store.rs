@@ -42,7 +42,7 @@ pub(crate) use jobs::{Job, RunningJob};
 pub(crate) use redis::{RedisStore, StoreSettings};
 use responses::StoredResponses;
 pub(crate) use responses::{CallerResponses, SentInput, StoredResponse};
-use shard::Shards;
+pub(crate) use shard::{Shards, Weighed};
 use shared_rows::CallerRows;
 
 /// Marks callers that are known by the id of their key.

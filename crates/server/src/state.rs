@@ -23,6 +23,7 @@ use crate::offload::Offload;
 use crate::overload::Overload;
 use crate::readiness::Readiness;
 use crate::reasoning_store::{LocalStore, RedisStore};
+use crate::response_cache::ResponseCache;
 use crate::telemetry::Telemetry;
 use crate::wrong_keys::WrongKeys;
 use bedrock::{
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) closing: GracefulShutdownSignal,
     /// Fetches media that requests link to.
     pub(crate) fetcher: Fetcher,
+    /// Kept answers.
+    pub(crate) response_cache: ResponseCache,
     /// The local reasoning store; it survives reloads.
     pub(crate) memory: Arc<LocalStore>,
     /// Validators of answers that were requested as JSON.
@@ -105,6 +108,8 @@ pub(crate) struct Snapshot {
     pub(crate) storage: Option<Account>,
     /// The Redis store that replicas share.
     pub(crate) store: Option<Arc<RedisStore>>,
+    /// The Redis that keeps answers.
+    pub(crate) answers: Option<Arc<RedisStore>>,
     /// Number of snapshots before this one.
     generation: u64,
 }
@@ -144,7 +149,10 @@ impl Snapshot {
         let store = config.thinking_memory.shared();
         let store =
             RedisStore::open(store.as_ref(), before.and_then(|before| before.store.as_ref()));
-        Ok(Self { config, names, moderator, storage, store, generation })
+        let answers = config.answer_store();
+        let answers =
+            RedisStore::open(answers.as_ref(), before.and_then(|before| before.answers.as_ref()));
+        Ok(Self { config, names, moderator, storage, store, answers, generation })
     }
 
     /// Defects of the accounts' trust roots and profiles, as far as files show them.
@@ -217,6 +225,7 @@ impl Shared {
             cutoff: Cutoff::default(),
             closing,
             fetcher: Fetcher::default(),
+            response_cache: ResponseCache::default(),
             memory: Arc::default(),
             validators: Validators::new(offload.clone()),
             offload,

@@ -14,6 +14,7 @@ use routing::catalogue::is_bedrocks;
 use routing::{GroupSettings, GuardrailMode, Unlisted};
 
 mod accounts;
+mod cache;
 mod credential_list;
 mod defaults;
 mod environment;
@@ -158,6 +159,7 @@ fn routing(
     passed: &mut Passed,
 ) {
     let (mut aliases, mut router, mut module) = (Vec::new(), Router::default(), Router::default());
+    let mut kept = cache::Cache::default();
     files.each(reading, |root| {
         root.open("router_settings", |section| {
             aliases = section.map("model_group_alias").unwrap_or_default();
@@ -170,10 +172,12 @@ fn routing(
             module = router::read_module(section);
             guardrails::of_settings(section, passed);
             accounts::module(section, config, passed);
+            kept = cache::read(section, passed);
             passed.pointless("litellm_settings", section, keys::LITELLM_WITH_REASON);
             passed.rest("litellm_settings", section, keys::LITELLM);
         });
     });
+    kept.apply(reading, config);
     let aliases = group_aliases(reading, aliases, &mut config.models);
     rates.apply(config, &aliases);
     router.or(module).apply(reading, config, &aliases, filters);

@@ -3,8 +3,8 @@
 use super::section::Section;
 use super::{
     Config, UsageCost, accounts, browser, catalogue, file_store, json_schema, lifecycle, log,
-    master_key, media, models, moderation, parsers, reasoning_store, responses, socket, telemetry,
-    timeouts,
+    master_key, media, models, moderation, parsers, reasoning_store, response_cache, responses,
+    socket, telemetry, timeouts,
 };
 use crate::tls::TlsFiles;
 
@@ -45,6 +45,7 @@ pub(super) fn read(mut root: Section<'_>, config: &mut Config) {
     media::read(&mut root, &mut config.media);
     reasoning_store::read(&mut root, &mut config.thinking_memory);
     responses::read(&mut root, &mut config.responses);
+    response_cache::read(&mut root, &mut config.response_cache);
     file_store::read(&mut root, config);
     moderation::read(&mut root, &mut config.moderation);
     json_schema::read(&mut root, &mut config.structured_output);

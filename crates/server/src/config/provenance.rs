@@ -20,6 +20,7 @@ use crate::native::settings::{NativeErrors, OtherModels};
 use crate::telemetry::request_log::S3Place;
 use bedrock::{AccountSecret, Service};
 
+use crate::response_cache::CacheMode;
 use routing::catalogue::{CrossRegion, EolAliases};
 use routing::{
     Affinity, GuardrailMode, HedgeDelay, Strategy, TagFilter, Thousandths, Unlisted, Weight,
@@ -252,6 +253,12 @@ impl Show for HedgeDelay {
             Self::Fixed(delay) => delay.show(),
             Self::Percentile(percentage) => format!("p{percentage}"),
         }
+    }
+}
+
+impl Show for CacheMode {
+    fn show(&self) -> String {
+        self.name().to_owned()
     }
 }
 

@@ -67,6 +67,23 @@ pub(super) fn read(section: &mut Section<'_>, access: &mut AccessSettings) {
     section.set("redis_timeout", &mut access.redis_timeout, patience);
 }
 
+/// Reads the address in LiteLLM's `cache_params`.
+pub(super) fn of_cache(section: &mut Section<'_>) -> Option<AccountSecret> {
+    let number = |value: &Value| parsers::whole(value, 0..=65_535, "a whole number up to 65535");
+    let url = section.optional("url", parsers::secret);
+    let host = section.optional("host", parsers::text);
+    let secret = |secret: Option<AccountSecret>| secret.map(|secret| secret.reveal().to_owned());
+    let parts = Parts {
+        host: host.clone().unwrap_or_default(),
+        port: section.optional("port", number),
+        username: section.optional("username", parsers::text),
+        password: secret(section.optional("password", parsers::secret)),
+        database: section.optional("db", number),
+        has_tls: section.optional("ssl", parsers::boolean) == Some(true),
+    };
+    url.or_else(|| host.map(|_| parts.url())).filter(is_address)
+}
+
 /// Reads the keys of LiteLLM's section `router_settings`. Its own section comes first. What cannot be used does not
 /// stop the start, because LiteLLM would start.
 pub(super) fn read_litellms(section: &mut Section<'_>, config: &mut Config) {

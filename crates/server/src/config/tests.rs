@@ -15,6 +15,7 @@ mod models;
 mod paths;
 mod reasoning_store;
 mod redis;
+mod response_cache;
 mod schema;
 mod socket;
 

@@ -163,6 +163,11 @@ impl Admitted {
         &self.worker
     }
 
+    /// The same, for work that outlives the request.
+    pub(super) fn worker_data(&self) -> Data<Worker> {
+        self.worker.clone()
+    }
+
     /// Threads for work in proportion to a body's length.
     pub(crate) fn offload(&self) -> &Offload {
         &self.worker.shared.offload

@@ -136,7 +136,8 @@ impl Admitted {
     ) -> ReservedCall {
         let catalogue = self.now().names.catalogue().clone();
         let holder = self.admission().holder().cloned();
-        ReservedCall { reservation, read, price, is_free: false, holder, catalogue }
+        let (is_free, is_kept) = (false, false);
+        ReservedCall { reservation, read, price, is_free, is_kept, holder, catalogue }
     }
 
     /// The names of a request's model for limits of models: as it was asked for, and the one that a key's or team's alias

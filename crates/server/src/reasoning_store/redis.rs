@@ -106,6 +106,24 @@ impl RedisStore {
         self.seal.caller(told)
     }
 
+    /// A kept answer, by the digest of its request.
+    pub(crate) async fn kept_answer(&self, digest: &[u8]) -> Option<Vec<u8>> {
+        let name = self.seal.name_of_answer(digest);
+        let mut get = redis::pipe();
+        get.get(&name);
+        let found: Vec<Option<Vec<u8>>> = self.ask(&get).await?;
+        self.seal.open_bytes(&name, found.into_iter().next()??)
+    }
+
+    /// Keeps an answer for so long.
+    pub(crate) async fn keep_answer(&self, digest: &[u8], answer: Vec<u8>, ttl: Duration) {
+        let name = self.seal.name_of_answer(digest);
+        let Some(sealed) = self.seal.sealed(&name, answer) else { return };
+        let mut set = redis::pipe();
+        set.set_ex(name, sealed, seconds(ttl)).ignore();
+        self.ask::<()>(&set).await;
+    }
+
     /// Queries the store, unless it is paused. A failure starts a pause, and is logged once.
     async fn ask<T: FromRedisValue>(&self, what: &Pipeline) -> Option<T> {
         let now = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -19,6 +19,8 @@ use super::capsules::CapsuleKey;
 /// Prefix of every name, which shows an operator the owner of the entries. Its version covers names and
 /// sealing; a sealed value states its own format, so that replicas of two versions read what they can.
 const PREFIX: &str = "outcrop:thoughts:1:";
+/// The same of kept answers.
+const ANSWERS: &str = "outcrop:answers:1:";
 
 /// Names and encryption from one secret. Replicas with the same secret agree.
 pub(super) struct Sealing {
@@ -110,7 +112,13 @@ impl Sealing {
         self.sealed(name, serde_json::to_vec(&Written::of(turn)).ok()?)
     }
 
-    fn sealed(&self, name: &str, mut text: Vec<u8>) -> Option<Vec<u8>> {
+    /// The name of a kept answer.
+    pub(super) fn name_of_answer(&self, digest: &[u8]) -> String {
+        let tag = hmac::sign(&self.names, digest);
+        format!("{ANSWERS}{}", URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    pub(super) fn sealed(&self, name: &str, mut text: Vec<u8>) -> Option<Vec<u8>> {
         let nonce =
             self.values.seal_in_place_append_tag(Aad::from(name.as_bytes()), &mut text).ok()?;
         let mut sealed = nonce.as_ref().to_vec();
@@ -118,12 +126,18 @@ impl Sealing {
         Some(sealed)
     }
 
-    /// The decrypted turn; `None` for data not encrypted with this secret under this name.
-    pub(super) fn open(&self, name: &str, mut sealed: Vec<u8>) -> Option<Arc<Turn>> {
+    /// The decrypted bytes; `None` for data not encrypted with this secret under this name.
+    pub(super) fn open_bytes(&self, name: &str, mut sealed: Vec<u8>) -> Option<Vec<u8>> {
         let (nonce, text) = sealed.split_at_mut_checked(NONCE_LEN)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).ok()?;
         let text = self.values.open_in_place(nonce, Aad::from(name.as_bytes()), text).ok()?;
-        Some(Arc::new(match serde_json::from_slice(text).ok()? {
+        Some(text.to_vec())
+    }
+
+    /// The decrypted turn; `None` for data not encrypted with this secret under this name.
+    pub(super) fn open(&self, name: &str, sealed: Vec<u8>) -> Option<Arc<Turn>> {
+        let text = self.open_bytes(name, sealed)?;
+        Some(Arc::new(match serde_json::from_slice(&text).ok()? {
             Read::Turn(written) => written.turn(),
             Read::Thoughts(thoughts) => {
                 let steps = thoughts.into_iter().map(WrittenStep::step).collect();

@@ -13,7 +13,7 @@ use super::StoreLimits;
 const OVERHEAD: usize = 256;
 
 /// A value of a shard.
-pub(super) trait Weighed {
+pub(crate) trait Weighed {
     /// Its size, in bytes.
     fn weight(&self) -> usize;
 }
@@ -32,7 +32,7 @@ impl Weighed for str {
 
 /// A store in `N` shards, whose locks are independent.
 #[derive(Debug)]
-pub(super) struct Shards<V: ?Sized, const N: usize> {
+pub(crate) struct Shards<V: ?Sized, const N: usize> {
     shards: [Mutex<Shard<V>>; N],
     /// Random keys of this process, so that callers cannot produce colliding keys.
     hashers: [RandomState; 2],
@@ -40,7 +40,7 @@ pub(super) struct Shards<V: ?Sized, const N: usize> {
 
 /// Values by key, and their order of eviction.
 #[derive(Debug)]
-pub(super) struct Shard<V: ?Sized = Turn> {
+pub(crate) struct Shard<V: ?Sized = Turn> {
     entries: HashMap<u128, Entry<V>>,
     /// Keys with the time they were queued; earlier entries of the same key are ignored.
     line: VecDeque<(u128, Instant)>,
@@ -66,13 +66,13 @@ impl<V: ?Sized, const N: usize> Default for Shards<V, N> {
 
 impl<V: ?Sized, const N: usize> Shards<V, N> {
     /// The key of a name: of a caller, or of a value together with its caller.
-    pub(super) fn key(&self, name: impl Hash) -> u128 {
+    pub(crate) fn key(&self, name: impl Hash) -> u128 {
         let [high, low] = self.hashers.each_ref().map(|hasher| u128::from(hasher.hash_one(&name)));
         (high << 64) | low
     }
 
     /// Entries, and their bytes.
-    pub(super) fn size(&self) -> (usize, usize) {
+    pub(crate) fn size(&self) -> (usize, usize) {
         let shards = self.shards.iter().map(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
             (shard.entries.len(), shard.bytes)
@@ -81,7 +81,7 @@ impl<V: ?Sized, const N: usize> Shards<V, N> {
     }
 
     /// The shard of a key.
-    pub(super) fn of(&self, key: u128) -> MutexGuard<'_, Shard<V>> {
+    pub(crate) fn of(&self, key: u128) -> MutexGuard<'_, Shard<V>> {
         let at = usize::try_from(key % N as u128).unwrap_or_default();
         self.shards[at].lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +96,7 @@ impl<V: ?Sized> Default for Shard<V> {
 impl<V: Weighed + ?Sized> Shard<V> {
     /// Stores a value under a key, and evicts entries that no longer fit. Parallel calls share their turn;
     /// each is charged in full.
-    pub(super) fn put(&mut self, key: u128, value: Arc<V>, limits: StoreLimits, now: Instant) {
+    pub(crate) fn put(&mut self, key: u128, value: Arc<V>, limits: StoreLimits, now: Instant) {
         let bytes = OVERHEAD + value.weight();
         self.remove(key);
         if bytes <= limits.bytes {
@@ -112,7 +112,7 @@ impl<V: Weighed + ?Sized> Shard<V> {
     }
 
     /// The value under a key, unless it has expired.
-    pub(super) fn find(&mut self, key: u128, ttl: Duration, now: Instant) -> Option<Arc<V>> {
+    pub(crate) fn find(&mut self, key: u128, ttl: Duration, now: Instant) -> Option<Arc<V>> {
         let entry = self.entries.get_mut(&key)?;
         if now.duration_since(entry.used) > ttl {
             self.remove(key);
@@ -123,7 +123,7 @@ impl<V: Weighed + ?Sized> Shard<V> {
     }
 
     /// Removes the value under a key.
-    pub(super) fn remove(&mut self, key: u128) {
+    pub(crate) fn remove(&mut self, key: u128) {
         if let Some(entry) = self.entries.remove(&key) {
             self.bytes -= entry.bytes;
         }

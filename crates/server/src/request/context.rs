@@ -2,6 +2,7 @@
 //! refused, broken off, or the client gone), which settles it; see `ending`.
 
 mod ending;
+mod headers;
 mod timing;
 
 use std::cell::Cell;
@@ -9,49 +10,41 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use access::ledger::Refusal;
-use access::{Accounts, Clock, Holder, Nanodollars};
+use access::{Accounts, Holder};
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use bytes::Bytes;
 use schema::converse::response::TokenUsage;
+use schema::openai::usage::CostUsd;
 use translate::answer_stream::AnswerStream;
 use translate::dialect::ErrorDialect;
 use translate::spent::Spent;
 use translate::{Report, Stamp};
 
 use super::PendingResponse;
-use super::account_headers::AccountHeaders;
 use super::settlement::{ReservedCall, Settlement};
 use super::spare_call::SpareCall;
 use super::stream_end::StreamEnd;
 use crate::call_price::CallPrice;
 use crate::cutoff::Cut;
 use crate::disconnect::{AnswerForm, OnDisconnect};
-use crate::error::{GatewayError, SHOULD_RETRY};
+use crate::error::GatewayError;
 use crate::overload::Permit;
 use crate::quoting;
 pub(crate) use crate::request_id::RequestId;
 use crate::state::Worker;
 use crate::telemetry::Telemetry;
-use crate::telemetry::metrics::Outcome;
+use crate::telemetry::metrics::{CacheResult, Outcome};
 use crate::telemetry::request_log::Recording;
 use crate::telemetry::traces::{RequestStep, Trace};
+pub(crate) use crate::unix_time::unix_seconds;
 use crate::write_timeout::AfterClient;
-use routing::catalogue::ModelEnd;
+pub(crate) use headers::MODEL;
 use routing::{Attempt, AttemptLog, InFlight};
 
 pub(crate) const AWS_REQUEST_ID: HeaderName = HeaderName::from_static(bedrock::AWS_REQUEST_ID);
-const TARGET: HeaderName = HeaderName::from_static("x-outcrop-target");
-pub(crate) const MODEL: HeaderName = HeaderName::from_static("x-outcrop-model");
-const REGION: HeaderName = HeaderName::from_static("x-outcrop-region");
-const ATTEMPTS: HeaderName = HeaderName::from_static("x-outcrop-attempts");
-const COST: HeaderName = HeaderName::from_static("x-outcrop-cost-usd");
-const LITELLM_COST: HeaderName = HeaderName::from_static("x-litellm-response-cost");
-const MODEL_END: HeaderName = HeaderName::from_static("x-outcrop-model-end");
-const HEDGE: HeaderName = HeaderName::from_static("x-outcrop-hedge");
-const FALLBACK: HeaderName = HeaderName::from_static("x-outcrop-fallback");
 
 /// The cut-off of a request to a worker; without a worker (in tests) it never triggers.
 pub(crate) fn cut_of(worker: Option<&Data<Worker>>) -> Cut {
@@ -110,6 +103,8 @@ pub(crate) struct RequestContext {
     permit: Option<Permit>,
     /// The call that was given up for another, and the identity of the model that answered.
     spare: Option<(SpareCall, u64)>,
+    /// The part that kept answers have in it.
+    cache: Option<CacheResult>,
     /// The recording of its content, where the operator keeps one.
     recording: Option<Recording>,
 }
@@ -156,6 +151,7 @@ impl RequestContext {
             cut: cut_of(worker),
             permit: None,
             spare: None,
+            cache: None,
             recording: Recording::of(http),
         }
     }
@@ -253,6 +249,23 @@ impl RequestContext {
         self.spare = Some((spare, model));
     }
 
+    /// Records the part that kept answers have in it.
+    pub(crate) fn is_cached(&mut self, result: CacheResult) {
+        self.cache = Some(result);
+    }
+
+    /// Records that its answer was kept, and came from this target: its cost is 0.
+    pub(crate) fn was_kept(&mut self, target: Option<&str>, region: Option<&str>) {
+        self.is_cached(CacheResult::Hit);
+        let (target, region) = (target.unwrap_or_default(), region.unwrap_or_default());
+        let (target, region) = (Arc::from(target), region.to_owned());
+        self.attempt_log = Some(AttemptLog { target, region, ..AttemptLog::default() });
+        self.spent = Spent::default().at(Some(CostUsd(0)));
+        if let Some(reserved) = &mut self.reserved {
+            reserved.is_kept = true;
+        }
+    }
+
     /// Records the attempts of a call.
     pub(crate) fn went(&mut self, attempt_log: AttemptLog) {
         self.attempt_log = Some(attempt_log);
@@ -275,58 +288,6 @@ impl RequestContext {
     /// Records the model that a prompt router chose.
     pub(crate) fn was_routed_to(&mut self, model: Option<String>) {
         self.invoked = model;
-    }
-
-    /// The cost of a unary answer as headers: the gateway's own name, and LiteLLM's.
-    pub(crate) fn cost_headers(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        let cost = self.spent.cost().and_then(|cost| header(&cost.to_string()));
-        let names = [COST, LITELLM_COST].into_iter();
-        names.filter_map(move |name| cost.clone().map(|cost| (name, cost)))
-    }
-
-    /// The call, its limits and the key's spend, as headers; without accounts, the quotas of its target.
-    pub(crate) fn account_headers(&self) -> AccountHeaders {
-        let quota = self.attempt_log.as_ref().map(|log| log.quota).unwrap_or_default();
-        let Some(reserved) = &self.reserved else { return AccountHeaders::of_quota(quota) };
-        let mut headers = AccountHeaders::with_room();
-        let so_far = self.started.elapsed();
-        headers.call(self.id(), &self.model, self.attempt_log.as_ref(), so_far);
-        let cost = self.spent.cost().map_or(0, |cost| i128::from(cost.0));
-        let cost = Nanodollars::from_picodollars(cost);
-        headers.rates(Some(reserved), quota);
-        headers.spend(reserved, cost, Clock::default().now());
-        headers
-    }
-
-    /// The attempts, as headers.
-    pub(crate) fn attempt_log(&self) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
-        // Without an attempt there is no target to name.
-        let attempt_log = self.attempt_log.as_ref().filter(|attempt_log| attempt_log.attempts > 0);
-        let values = attempt_log.map(|attempt_log| {
-            let fallback = attempt_log.fallback.as_deref();
-            let asked = attempt_log.target.rsplit_once('@').map(|(model, _)| model);
-            let model = self.invoked.as_deref().or(asked);
-            [
-                (MODEL, model.and_then(|model| HeaderValue::from_str(model).ok())),
-                (TARGET, header(&attempt_log.target)),
-                (REGION, header(&attempt_log.region)),
-                (ATTEMPTS, Some(HeaderValue::from(attempt_log.attempts))),
-                (MODEL_END, attempt_log.end.as_deref().and_then(model_end)),
-                (HEDGE, attempt_log.hedge.map(|end| HeaderValue::from_static(end.name()))),
-                (FALLBACK, fallback.and_then(|name| HeaderValue::from_str(name).ok())),
-            ]
-        });
-        values.into_iter().flatten().filter_map(|(name, value)| Some((name, value?)))
-    }
-
-    /// Adds the attempts to an error, and tells clients not to retry if the retries are used up.
-    pub(crate) fn mark_refusal(&self, headers: &mut HeaderMap) {
-        for (name, value) in self.attempt_log().chain(self.timing()) {
-            headers.insert(name, value);
-        }
-        if self.attempt_log.as_ref().is_some_and(|attempt_log| attempt_log.spent) {
-            headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
-        }
     }
 
     /// Records a failure, for the target's health and the row of the call.
@@ -388,6 +349,7 @@ impl RequestContext {
     pub(crate) fn complete(&mut self) {
         self.status = 200;
         self.outcome = Outcome::Complete;
+        self.settlement.completes();
     }
 
     /// Ends the request that opened a WebSocket, with the connection.
@@ -447,26 +409,6 @@ impl RequestContext {
             _ => Outcome::Broken,
         };
     }
-}
-
-/// The time in Unix seconds.
-pub(crate) fn unix_seconds() -> u32 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    u32::try_from(since.map_or(0, |since| since.as_secs())).unwrap_or(u32::MAX)
-}
-
-/// The day after a model's life, and its successor.
-fn model_end(end: &ModelEnd) -> Option<HeaderValue> {
-    let value = match &end.successor {
-        None => end.day.to_string(),
-        Some(other) => format!("{}; use={other}", end.day),
-    };
-    HeaderValue::try_from(value).ok()
-}
-
-/// A header's value; absent if the text is empty.
-fn header(text: &str) -> Option<HeaderValue> {
-    HeaderValue::from_str(text).ok().filter(|_| !text.is_empty())
 }
 
 /// The tokens of a call that count against its target's quota.

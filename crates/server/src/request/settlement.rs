@@ -23,6 +23,8 @@ use crate::telemetry::traces::TRACEPARENT;
 
 /// Bytes of text in a token, for estimates.
 const TOKEN: u64 = 4;
+/// The source of the price of answers that were kept.
+pub(crate) const KEPT: &str = "cache_hit";
 
 /// Calls of a request besides those in its attempt log. Shared with work that outlives a borrow of the context.
 #[derive(Debug)]
@@ -30,6 +32,8 @@ pub(crate) struct Settlement {
     guardrails: Mutex<GuardrailUse>,
     /// Whether bytes may have gone upstream.
     sent: AtomicBool,
+    /// Whether the answer is complete.
+    complete: AtomicBool,
     /// Bytes of text that the answer has had so far.
     written: AtomicU64,
     waits: Waits,
@@ -83,6 +87,7 @@ impl Settlement {
         Self {
             guardrails: Mutex::default(),
             sent: AtomicBool::new(false),
+            complete: AtomicBool::new(false),
             written: zero(),
             waits,
             traceparent: traceparent
@@ -115,6 +120,8 @@ pub(crate) struct ReservedCall {
     pub(crate) price: Option<CallPrice>,
     /// Whether such calls cost nothing.
     pub(crate) is_free: bool,
+    /// Whether a kept answer was given in place of a call.
+    pub(crate) is_kept: bool,
     /// The holder of the key.
     pub(crate) holder: Option<Arc<Holder>>,
     /// The prices of guardrails.
@@ -159,6 +166,16 @@ impl Settlement {
         self.sent.store(true, Ordering::Relaxed);
     }
 
+    /// Notes that the answer is complete.
+    pub(super) fn completes(&self) {
+        self.complete.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer is complete.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
+    }
+
     /// Adds text of the answer, in bytes.
     pub(crate) fn wrote(&self, bytes: usize) {
         self.written.fetch_add(u64::try_from(bytes).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -182,6 +199,14 @@ impl Settlement {
 impl ReservedCall {
     /// Ends the call: settled by its usage, estimated where it was cut off, void where it cost nothing.
     pub(crate) fn end(mut self, settlement: &Settlement, ended: &EndedCall<'_>) -> SettlementKind {
+        if self.is_kept {
+            let outcome = CallOutcome {
+                price_source: Some(KEPT.to_owned()),
+                ..self.outcome(ended, TokenUsage::default(), Some(CostUsd(0)))
+            };
+            self.reservation.settle(outcome, 0);
+            return SettlementKind::Settled;
+        }
         if !settlement.sent.load(Ordering::Relaxed) {
             let outcome = self.outcome(ended, TokenUsage::default(), None);
             self.reservation.void(outcome);

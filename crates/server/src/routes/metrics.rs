@@ -76,6 +76,7 @@ fn scraped(shared: &Shared) -> Scrape {
         credentials,
         accounts,
         memory: shared.memory.sizes(),
+        answers: shared.response_cache.size(),
         lookups: shared.memory.lookups(),
     }
 }

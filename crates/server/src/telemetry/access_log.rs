@@ -17,7 +17,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::log::{self as format, ACCESS as TARGET, LogFormat, json_text};
 use crate::request_id::RequestId;
-use crate::telemetry::metrics::{Counter, Outcome};
+use crate::telemetry::metrics::{CacheResult, Counter, Outcome};
 
 /// Most lines that wait.
 const QUEUE: usize = 8_192;
@@ -51,6 +51,8 @@ pub(crate) struct AccessLine {
     pub(crate) cost: Option<CostUsd>,
     /// Calls of guardrails, and their units.
     pub(crate) guardrails: (u64, u64),
+    /// The part that kept answers have in it.
+    pub(crate) cache: Option<CacheResult>,
     pub(crate) first_byte: Option<Duration>,
     pub(crate) total: Duration,
     pub(crate) overhead: Duration,
@@ -248,6 +250,9 @@ impl fmt::Display for Text<'_> {
         if let Some(hedge) = line.hedge() {
             write!(f, " hedge={hedge}")?;
         }
+        if let Some(cache) = line.cache {
+            write!(f, " cache={}", cache.name())?;
+        }
         line.trace.map_or(Ok(()), |trace| write!(f, " trace={trace:032x}"))
     }
 }
@@ -301,6 +306,9 @@ impl fmt::Display for Members<'_> {
         if let Some(hedge) = line.hedge() {
             write!(f, r#","hedge":"{hedge}""#)?;
         }
+        if let Some(cache) = line.cache {
+            write!(f, r#","cache":"{}""#, cache.name())?;
+        }
         line.trace.map_or(Ok(()), |trace| write!(f, r#","trace_id":"{trace:032x}""#))
     }
 }
@@ -340,6 +348,7 @@ mod tests {
             output: 4,
             cost: Some(CostUsd(1_500_000)),
             guardrails: (0, 0),
+            cache: Some(CacheResult::Miss),
             first_byte: Some(Duration::from_micros(1_500)),
             total: Duration::from_micros(2_500),
             overhead: Duration::from_micros(250),
@@ -356,7 +365,7 @@ mod tests {
         assert_eq!(read["model"], "é".repeat(128));
         assert_eq!(read["cost_usd"], 0.000_001_5);
         assert_eq!((&read["attempts"], &read["key"]), (&2.into(), &serde_json::Value::Null));
-        assert_eq!(read["hedge"], "won");
+        assert_eq!((&read["hedge"], &read["cache"]), (&"won".into(), &"miss".into()));
         assert_eq!(read["trace_id"], "00000000000000000000000000000007");
         assert_eq!((&read["total_ms"], &read["overhead_ms"]), (&2.5.into(), &0.25.into()));
     }
@@ -379,6 +388,7 @@ mod tests {
             "target=a.b@us-east-1",
             "error=-",
             "hedge=won",
+            "cache=miss",
         ] {
             assert_eq!(text.matches(&format!(" {field}")).count(), 1, "{field} in {text}");
         }

@@ -171,6 +171,28 @@ pub(crate) struct EndedRequest<'r> {
     pub(crate) cost: Option<CostUsd>,
     pub(crate) attempt_log: Option<&'r AttemptLog>,
     pub(crate) guardrails: (u64, u64),
+    pub(crate) cache: Option<CacheResult>,
+}
+
+/// The part that kept answers have in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheResult {
+    /// Its answer was kept.
+    Hit,
+    /// None was kept.
+    Miss,
+}
+
+impl CacheResult {
+    pub(super) const ALL: [Self; 2] = [Self::Hit, Self::Miss];
+
+    /// Its name in metrics, headers and logs.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+        }
+    }
 }
 
 /// Whether a request names a model.
@@ -191,6 +213,7 @@ pub(crate) struct Metrics {
     retries: [Counter; RetryReason::ALL.len()],
     fallbacks: [Counter; FallbackReason::ALL.len()],
     hedges: [Counter; HedgeResult::ALL.len()],
+    cache: [Counter; CacheResult::ALL.len()],
     errors: SeriesTable<&'static str, Counter>,
     ignored: SeriesTable<&'static str, Counter>,
     /// Batches that have ended.
@@ -308,6 +331,9 @@ impl Metrics {
         }
         if ended.attempt_log.is_some_and(|log| log.end.is_some()) {
             self.ending.with(&model, || Arc::from(OTHER), |count| count.add(1));
+        }
+        if let Some(count) = ended.cache.and_then(|result| self.cache.get(result as usize)) {
+            count.add(1);
         }
         let (calls, units) = ended.guardrails;
         self.guardrail_calls.add(calls);

@@ -64,6 +64,7 @@ mod regions;
 mod relay;
 mod reload;
 mod rerank;
+mod response_cache;
 mod responses;
 mod rig;
 mod routing;

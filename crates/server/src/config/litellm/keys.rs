@@ -128,8 +128,6 @@ pub(super) const SPREADING: &[(&str, &[&str])] = &[
 
 /// Keys in `litellm_settings`.
 pub(super) const LITELLM: &[&str] = &[
-    "cache",
-    "cache_params",
     "callbacks",
     "failure_callback",
     "force_ipv4",
@@ -218,6 +216,7 @@ pub(super) const OURS: &[&str] = &[
     "database_url",
     "database_url_file",
     "prompt_cache",
+    "response_cache",
     "defaults",
     "embeddings",
     "media",

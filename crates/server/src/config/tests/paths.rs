@@ -14,6 +14,7 @@ const SCHEMA: &str = include_str!("../../../../../config/outcrop.schema.json");
 const OPTIONAL: &str = "\
 tls: { certificate: c.pem, key: k.pem }
 moderation: { guardrail: { id: g, version: 1 } }
+routing: { hedge: on }
 ";
 
 #[test]

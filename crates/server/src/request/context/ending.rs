@@ -109,6 +109,7 @@ impl RequestContext {
             cost: self.spent.cost(),
             attempt_log: self.attempt_log.as_ref(),
             guardrails: (guardrails.calls, guardrails.units.total()),
+            cache: self.cache,
         });
     }
 }
@@ -164,6 +165,7 @@ impl RequestContext {
             output: usage.output_tokens,
             cost: self.spent.cost(),
             guardrails: (guardrails.calls, guardrails.units.total()),
+            cache: self.cache,
             first_byte: self.ttft,
             total: self.started.elapsed(),
             overhead: self.overhead(),

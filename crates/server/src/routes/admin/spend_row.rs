@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 
 use super::answer::Dollars;
 use super::report_names::{KeyNames, TeamNames};
+use crate::request::settlement::KEPT;
 
 /// The provider of every call.
 pub(super) const PROVIDER: &str = "bedrock";
@@ -159,7 +160,7 @@ impl<'r> SpendLogRow<'r> {
             api_base: None,
             user: who.user.as_deref(),
             metadata: SpendMetadata::of(&row.closing, usage, context),
-            cache_hit: "False",
+            cache_hit: if outcome.price_source.as_deref() == Some(KEPT) { "True" } else { "False" },
             cache_key: None,
             request_tags: &who.tags,
             team_id: who.team.as_deref(),

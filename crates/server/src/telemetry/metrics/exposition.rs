@@ -13,7 +13,9 @@ use routing::{FallbackReason, HealthState, HedgeResult, RetryReason};
 use super::process::ProcessUse;
 use super::scrape::Scrape;
 use super::values::Histogram;
-use super::{Metrics, Outcome, RequestSeries, STATUS_CLASSES, SettlementKind, batches};
+use super::{
+    CacheResult, Metrics, Outcome, RequestSeries, STATUS_CLASSES, SettlementKind, batches,
+};
 use crate::panic_guard;
 
 type Label<'l> = (&'static str, &'l str);
@@ -333,7 +335,16 @@ fn stores(metrics: &Metrics, scrape: &Scrape, out: &mut Writer<'_>) -> Result {
         "outcrop_reasoning_store_lookups",
         "Tool calls whose reasoning was looked for in the local store",
     );
-    out.counters(about, lookups)
+    out.counters(about, lookups)?;
+    let results = CacheResult::ALL.into_iter().zip(&metrics.cache);
+    let results = results.map(|(result, count)| ([("result", result.name())], count.get()));
+    out.counters(("outcrop_response_cache", "Requests that looked for a kept answer"), results)?;
+    let (entries, bytes) = scrape.answers;
+    let size = |size| u64::try_from(size).map_err(|_| Error).map(Some);
+    let about = ("outcrop_response_cache_entries", "Answers that are kept in memory");
+    out.gauge(about, size(entries)?)?;
+    let about = ("outcrop_response_cache_bytes", "Bytes of answers that are kept in memory");
+    out.gauge(about, size(bytes)?)
 }
 
 /// Sizes as gauges.

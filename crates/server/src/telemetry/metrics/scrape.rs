@@ -34,6 +34,8 @@ pub(crate) struct Scrape {
     pub(crate) accounts: Option<AccountsState>,
     /// The parts of the reasoning store with their entries and bytes.
     pub(crate) memory: [(&'static str, (usize, usize)); 3],
+    /// Entries and bytes of kept answers.
+    pub(crate) answers: (usize, usize),
     /// Look-ups in it: found, and missing.
     pub(crate) lookups: [u64; 2],
 }
