@@ -475,6 +475,19 @@ def test_documents_are_ranked_and_retrieved(emulator: Outcrop, runtime: Any) -> 
     assert refused.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
+def test_agents_and_flows_answer(emulator: Outcrop) -> None:
+    agents = made(emulator, "bedrock-agent-runtime")
+    whom = {"agentAliasId": "LIVE", "sessionId": "s-1", "inputText": "slate", "enableTrace": True}
+    trace, *chunks = agents.invoke_agent(agentId="EMULAAGENT", **whom)["completion"]
+    assert b"".join(event["chunk"]["bytes"] for event in chunks) == b"You said: slate"
+    assert trace["trace"]["trace"]["orchestrationTrace"]["modelInvocationOutput"]["metadata"]["usage"]["outputTokens"] > 0
+    content = {"content": {"document": "slate"}, "nodeName": "FlowInputNode", "nodeOutputName": "document"}
+    flow = agents.invoke_flow(flowIdentifier="EMULATFLOW", flowAliasIdentifier="LIVE", inputs=[content])
+    assert [next(iter(event)) for event in flow["responseStream"]] == ["flowOutputEvent", "flowCompletionEvent"]
+    with pytest.raises(ClientError, match="ResourceNotFoundException"):
+        agents.invoke_agent(agentId="OTHERAGENT", **whom)
+
+
 def test_images_are_made(runtime: Any) -> None:
     body = {"prompt": "a stone", "aspect_ratio": "3:2", "seed": 4, "output_format": "png"}
     answer, _ = invoke(runtime, "stability.stable-image-core-v1:1", body)

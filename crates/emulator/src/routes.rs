@@ -1,6 +1,7 @@
 //! Maps an HTTP request to its operation: the single table of all operations of this Bedrock.
 
 mod admin;
+mod agents;
 mod control;
 mod converse;
 mod guardrails;
@@ -76,6 +77,7 @@ enum Resource {
     InferenceProfiles,
     InferenceProfile(String),
     KnowledgeBase(String),
+    Alias(agents::Alias),
     Objects,
     Jobs,
     Job { id: String, action: JobAction },
@@ -180,6 +182,7 @@ fn answer(
         Resource::InferenceProfiles => control::inference_profiles(state, &request),
         Resource::InferenceProfile(id) => control::inference_profile(state, &request, id),
         Resource::KnowledgeBase(id) => retrieve::answer(state, &request, id),
+        Resource::Alias(alias) => agents::answer(state, &request, alias),
         Resource::Jobs => jobs::list(state, &request),
         Resource::Job { id, action } => match action {
             JobAction::Create => jobs::create(state, &request),
@@ -240,6 +243,9 @@ impl Resource {
             path.strip_prefix("/knowledgebases/").and_then(|rest| rest.strip_suffix("/retrieve"));
         if let ("POST", Some(id)) = (method, knowledge_base) {
             return Self::KnowledgeBase(decode(id));
+        }
+        if let ("POST", Some(alias)) = (method, agents::Alias::of(path)) {
+            return Self::Alias(alias);
         }
         let operation = path.strip_prefix("/model/").and_then(|rest| rest.rsplit_once('/'));
         match (method, operation) {
@@ -340,6 +346,7 @@ impl Resource {
             Self::InferenceProfiles => "inference-profiles",
             Self::InferenceProfile(_) => "inference-profile",
             Self::KnowledgeBase(_) => "retrieve",
+            Self::Alias(alias) => alias.operation(),
             Self::Objects => "s3",
             Self::Jobs => "list-jobs",
             Self::Job { action, .. } => match action {

@@ -13,6 +13,7 @@ use crate::suggestions::near;
 use bedrock::{Account, Transport};
 
 mod account;
+mod agents;
 mod arn_lookup;
 mod date;
 mod ending;
@@ -247,7 +248,11 @@ impl Catalogue {
         let Identified { id, model_id, base, variant, is_chosen } =
             self.identified(name, overrides);
         let geography = Name::parse(&model_id).id.geography();
-        let mut profile = self.profile(base.as_deref(), geography, &overrides.accepts);
+        let mut profile = self.profile(
+            base.as_deref(),
+            geography,
+            &agents::accepts(&model_id, &overrides.accepts),
+        );
         if inner.without_grammar.holds(&model_id) {
             Arc::make_mut(&mut profile).structured_output = StructuredOutput::ForcedTool;
         }
@@ -305,6 +310,7 @@ impl Catalogue {
     pub fn knows(&self, name: &str, overrides: &ModelOverrides) -> bool {
         match Name::parse(name).id {
             Id::Arn(_) => true,
+            Id::Model(text) if agents::surface(text).is_some() => true,
             Id::Profile { .. } | Id::Model(_) => {
                 self.resolve(name, overrides).notes(std::iter::empty()).is_known
             }

@@ -5,7 +5,7 @@
 use access::Denied;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 use translate::errors::{Condition, Notes};
 use translate::profile::{SurfaceEndpoint, SurfaceHost};
 
@@ -57,6 +57,9 @@ pub use settings::{
 pub use tags::Tags;
 pub use target::Target;
 
+/// Names the session of a call to an agent, which is a part of its path; it is not sent as a header.
+pub const SESSION: HeaderName = HeaderName::from_static("x-outcrop-session");
+
 /// Bedrock operation that a call uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
@@ -102,18 +105,19 @@ impl Operation {
             Self::Surface(endpoint) | Self::SurfaceStream(endpoint) => match endpoint.host {
                 SurfaceHost::Runtime => Service::Runtime,
                 SurfaceHost::Mantle => Service::Mantle,
+                SurfaceHost::AgentRuntime => Service::AgentRuntime,
             },
         }
     }
 
-    fn path(self, model_id: &str) -> Result<String, InvalidModelId> {
+    fn path(self, model_id: &str, session: &str) -> Result<String, InvalidModelId> {
         let operation = match self {
             Self::Converse => "converse",
             Self::ConverseStream => "converse-stream",
             Self::Invoke => "invoke",
             Self::InvokeStream => "invoke-with-response-stream",
             Self::Surface(endpoint) | Self::SurfaceStream(endpoint) => {
-                return Ok(surface_path::of(endpoint).to_owned());
+                return Ok(surface_path::of(endpoint, model_id, session));
             }
         };
         model_path(model_id, operation)
@@ -137,6 +141,9 @@ impl Operation {
 
     fn accept(self) -> HeaderValue {
         HeaderValue::from_static(match self {
+            Self::Surface(endpoint) | Self::SurfaceStream(endpoint) if endpoint.api.is_framed() => {
+                "application/vnd.amazon.eventstream"
+            }
             Self::Converse | Self::Invoke | Self::Surface(_) => "application/json",
             Self::ConverseStream | Self::InvokeStream => "application/vnd.amazon.eventstream",
             Self::SurfaceStream(_) => "text/event-stream",
@@ -283,13 +290,15 @@ async fn attempt(
 fn call(
     model_id: &str,
     operation: Operation,
-    headers: HeaderMap,
+    mut headers: HeaderMap,
     body: Bytes,
 ) -> Result<Call, InvalidModelId> {
+    let session = headers.remove(SESSION);
+    let session = session.as_ref().and_then(|session| session.to_str().ok()).unwrap_or_default();
     Ok(Call {
         service: operation.service(),
         method: Method::POST,
-        path: operation.path(model_id)?,
+        path: operation.path(model_id, session)?,
         query: None,
         headers,
         body,

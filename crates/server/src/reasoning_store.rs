@@ -255,6 +255,12 @@ impl ReasoningStore {
         restored
     }
 
+    /// The name of the caller's key, where keys have accounts.
+    pub(crate) fn owner(&self) -> &str {
+        let holder = self.account.as_ref().and_then(|(_, principal)| principal.holder());
+        holder.map_or("", |holder| &holder.key.id)
+    }
+
     /// The caller's items of responses.
     pub(crate) fn items(&self) -> ItemMemory<'_> {
         self.local.items.of(self.caller, self.limits)

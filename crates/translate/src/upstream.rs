@@ -12,6 +12,9 @@ use crate::Profile;
 use crate::answer_stream::{AnswerStream, NativeEventError, Progress, Unwritable};
 use crate::profile::{Replay, SurfaceApi};
 
+mod agent_body;
+mod agent_events;
+mod agent_whole;
 mod call_ids;
 mod chat_answer;
 mod chat_body;
@@ -24,8 +27,12 @@ mod responses_stream;
 mod schema_fit;
 mod whole;
 
+use agent_events::{AgentEvents, AnswerEnd};
 use chat_stream::ChatEvents;
 use responses_stream::ResponsesEvents;
+
+pub use agent_body::SESSION;
+pub use agent_events::DecodeBase64;
 
 /// A call to write the body of.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +99,8 @@ pub fn question(converse: &[u8], call: &UpstreamCall<'_>) -> Result<Vec<u8>, Uns
             serde_json::to_writer(&mut out, &responses_body::of(&request, call)?)?;
         }
         SurfaceApi::Messages => return Err(only_messages().into()),
+        SurfaceApi::Agent => serde_json::to_writer(&mut out, &agent_body::agent(&request, call)?)?,
+        SurfaceApi::Flow => serde_json::to_writer(&mut out, &agent_body::flow(&request)?)?,
     }
     Ok(out)
 }
@@ -110,9 +119,27 @@ pub fn answer(body: &[u8], api: SurfaceApi) -> Result<Vec<u8>, UpstreamError> {
     let whole = match api {
         SurfaceApi::Chat => chat_answer::read(body)?,
         SurfaceApi::Responses => responses_answer::read(body)?,
-        SurfaceApi::Messages => return Ok(body.to_vec()),
+        SurfaceApi::Messages | SurfaceApi::Agent | SurfaceApi::Flow => return Ok(body.to_vec()),
     };
     Ok(serde_json::to_vec(&whole)?)
+}
+
+/// Joins the payloads of a framed answer into Converse's.
+///
+/// # Errors
+/// It cannot be read or passed on, or has no end.
+pub fn joined<'e>(
+    payloads: impl Iterator<Item = &'e [u8]>,
+    api: SurfaceApi,
+    decode: DecodeBase64,
+) -> Result<Vec<u8>, UpstreamError> {
+    let whole = agent_whole::read(AgentEvents::new(decode, ending(api)), payloads)?;
+    Ok(serde_json::to_vec(&whole)?)
+}
+
+/// The end of an answer in events.
+fn ending(api: SurfaceApi) -> AnswerEnd {
+    if api == SurfaceApi::Flow { AnswerEnd::Told } else { AnswerEnd::OfStream }
 }
 
 /// Failures of an answer's translation.
@@ -139,17 +166,21 @@ pub struct UpstreamEvents(Api);
 enum Api {
     Chat(ChatEvents),
     Responses(ResponsesEvents),
+    Agent(AgentEvents),
     /// The dialect reads the events itself.
     Messages,
 }
 
 impl UpstreamEvents {
     /// The translator of an API's events.
-    pub fn new(api: SurfaceApi) -> Self {
+    pub fn new(api: SurfaceApi, decode: DecodeBase64) -> Self {
         Self(match api {
             SurfaceApi::Chat => Api::Chat(ChatEvents::default()),
             SurfaceApi::Responses => Api::Responses(ResponsesEvents::default()),
             SurfaceApi::Messages => Api::Messages,
+            SurfaceApi::Agent | SurfaceApi::Flow => {
+                Api::Agent(AgentEvents::new(decode, ending(api)))
+            }
         })
     }
 
@@ -164,19 +195,46 @@ impl UpstreamEvents {
         out: &mut BytesMut,
     ) -> Result<Progress, NativeEventError> {
         let mut all = Progress::default();
-        let mut sink = |event: &StreamEvent<'_>| {
-            let Progress { reasoning, answer } = translator.push(event, out)?;
-            all.reasoning = reasoning.or(all.reasoning.take());
-            all.answer = answer.or(all.answer.take());
-            Ok(())
-        };
+        let mut sink = |event: &StreamEvent<'_>| pass(event, translator, out, &mut all);
         match &mut self.0 {
             Api::Chat(events) => events.push(data, &mut sink)?,
             Api::Responses(events) => events.push(data, &mut sink)?,
+            Api::Agent(events) => events.push(data, &mut sink)?,
             Api::Messages => return translator.push_native(data, out),
         }
         Ok(all)
     }
+
+    /// Pushes the end of the stream through a front door's translator, where no event tells it.
+    ///
+    /// # Errors
+    /// An event cannot be written.
+    pub fn finish(
+        &mut self,
+        translator: &mut impl AnswerStream,
+        out: &mut BytesMut,
+    ) -> Result<Progress, NativeEventError> {
+        let mut all = Progress::default();
+        let mut sink = |event: &StreamEvent<'_>| pass(event, translator, out, &mut all);
+        match &mut self.0 {
+            Api::Agent(events) => events.finish(&mut sink)?,
+            Api::Chat(_) | Api::Responses(_) | Api::Messages => {}
+        }
+        Ok(all)
+    }
+}
+
+/// Pushes one of Converse's events through a front door's translator.
+fn pass(
+    event: &StreamEvent<'_>,
+    translator: &mut impl AnswerStream,
+    out: &mut BytesMut,
+    all: &mut Progress,
+) -> Result<(), Unwritable> {
+    let Progress { reasoning, answer } = translator.push(event, out)?;
+    all.reasoning = reasoning.or(all.reasoning.take());
+    all.answer = answer.or(all.answer.take());
+    Ok(())
 }
 
 /// Receives Converse's events.

@@ -64,7 +64,7 @@ fn whole(body: &str, api: SurfaceApi) -> Result<Value, UpstreamError> {
 
 /// The chat's events for events upstream, or the failure in their midst.
 fn streamed(events: &[&str], api: SurfaceApi) -> Result<Vec<Value>, NativeEventError> {
-    let (mut upstream, mut out) = (UpstreamEvents::new(api), BytesMut::new());
+    let (mut upstream, mut out) = (UpstreamEvents::new(api, |_| None), BytesMut::new());
     let mut chat = ChatStream::new(reply(), stamp());
     for event in events {
         upstream.push(event.as_bytes(), &mut chat, &mut out)?;

@@ -68,8 +68,14 @@ impl SurfaceRows {
 /// # Errors
 /// There is no such API, or a field is wrong.
 pub(super) fn check(api: &str, profile: &Table) -> Result<(), String> {
-    let apis =
-        [SurfaceApi::Chat, SurfaceApi::Responses, SurfaceApi::Messages].map(SurfaceApi::name);
+    let apis = [
+        SurfaceApi::Chat,
+        SurfaceApi::Responses,
+        SurfaceApi::Messages,
+        SurfaceApi::Agent,
+        SurfaceApi::Flow,
+    ]
+    .map(SurfaceApi::name);
     if !apis.contains(&api) {
         return Err(format!("there is no such API; name {}", apis.join(", ")));
     }

@@ -159,6 +159,9 @@ pub struct Trace<'a> {
     pub guardrail: Option<&'a RawValue>,
     #[serde(borrow)]
     pub prompt_router: Option<PromptRouter<'a>>,
+    /// The steps of an agent or a flow.
+    #[serde(borrow)]
+    pub agent: Option<&'a RawValue>,
 }
 
 /// The choice of a prompt router.

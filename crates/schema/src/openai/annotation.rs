@@ -38,6 +38,9 @@ pub struct Outcrop {
     /// The guardrail's trace as received.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub guardrail: Option<Box<RawValue>>,
+    /// The steps of an agent or a flow, as received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace: Option<Box<RawValue>>,
     /// `mismatch` or `unchecked`, for a streamed answer with requested JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured_output: Option<&'static str>,
@@ -55,6 +58,7 @@ impl Outcrop {
             invoked_model_id,
             citations,
             guardrail,
+            trace,
             structured_output,
             additional_model_response_fields,
         } = self;
@@ -62,6 +66,7 @@ impl Outcrop {
             && invoked_model_id.is_none()
             && citations.is_empty()
             && guardrail.is_none()
+            && trace.is_none()
             && structured_output.is_none()
             && additional_model_response_fields.is_none()
     }

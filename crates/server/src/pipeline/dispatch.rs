@@ -280,9 +280,9 @@ async fn begin(
         Kind::Unary => Ok(StartedAnswer::Unary(Box::new(UpstreamAnswer::Coming(answer)))),
         Kind::Stream => {
             let upstream = form.events();
-            let events = match upstream {
-                None => answer.events()?,
-                Some(_) => answer.server_sent_events()?,
+            let events = match form.is_server_sent() {
+                false => answer.events()?,
+                true => answer.server_sent_events()?,
             };
             Ok(StartedAnswer::Stream(Box::new(StartedStream::wait(events, upstream).await?)))
         }

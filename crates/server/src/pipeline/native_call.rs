@@ -45,7 +45,7 @@ impl BodyForm {
         match self {
             Self::Converse | Self::Native => Ok(body),
             Self::Surface(endpoint) if endpoint.api == SurfaceApi::Messages => Ok(body),
-            Self::Surface(endpoint) => match upstream::answer(&body, endpoint.api) {
+            Self::Surface(endpoint) => match surface_call::whole_answer(body, endpoint.api)? {
                 Ok(answer) => Ok(answer.into()),
                 Err(UpstreamError::Unreadable(error)) => Err(GatewayError::Unreadable(error)),
                 Err(UpstreamError::Failed { exception, message }) => {
@@ -61,7 +61,17 @@ impl BodyForm {
     pub(super) fn events(self) -> Option<UpstreamEvents> {
         match self {
             Self::Converse | Self::Native => None,
-            Self::Surface(endpoint) => Some(UpstreamEvents::new(endpoint.api)),
+            Self::Surface(endpoint) => {
+                Some(UpstreamEvents::new(endpoint.api, surface_call::decode))
+            }
+        }
+    }
+
+    /// Whether the events of a stream are server-sent.
+    pub(super) fn is_server_sent(self) -> bool {
+        match self {
+            Self::Converse | Self::Native => false,
+            Self::Surface(endpoint) => !endpoint.api.is_framed(),
         }
     }
 

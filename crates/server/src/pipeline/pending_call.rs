@@ -8,7 +8,7 @@ use http::HeaderMap;
 use translate::chat::{Defaults, Delivery};
 use translate::dialect::{Dialect, Question, QuestionInput};
 use translate::errors::{refuses_betas, refuses_grammar};
-use translate::profile::{GuardrailPlace, StructuredOutput, Surface};
+use translate::profile::{GuardrailPlace, StructuredOutput, Surface, SurfaceApi};
 use translate::reasoning::{Origin, RestoredReasoning};
 use translate::{Profile, Report, Unsupported, upstream};
 
@@ -375,6 +375,9 @@ pub(super) async fn translated<'r, D: Dialect>(
     let form = endpoint.map_or(BodyForm::Converse, BodyForm::Surface);
     if let Some(endpoint) = endpoint {
         surface_call::add_headers(profile, endpoint, &mut headers)?;
+        if endpoint.api == SurfaceApi::Agent {
+            surface_call::add_session(&converse, &context.reasoning, &mut headers)?;
+        }
         // A guardrail around the call reads Converse's body, which is translated after it.
         if guard.is_none() {
             let kind = match delivery {

@@ -1,5 +1,8 @@
 //! Calls on another surface than Converse: the body and the headers that its API takes.
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use schema::anthropic::object::RawObject;
@@ -7,16 +10,18 @@ use schema::converse::request::ConverseRequest;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 use translate::profile::{Profile, SurfaceApi, SurfaceEndpoint, SurfaceHost};
-use translate::upstream::{self, Unsendable, UpstreamCall, UpstreamDelivery};
+use translate::upstream::{self, Unsendable, UpstreamCall, UpstreamDelivery, UpstreamError};
 use translate::{BODY_LIMIT, Report};
+use uuid::Uuid;
 
 use super::body_writer::too_large;
 use super::native_call::value_of;
 use super::parsed_request::Untranslated;
 use crate::error::GatewayError;
 use crate::offload::Offload;
-use bedrock::Kind;
-use routing::{Operation, Target};
+use crate::reasoning_store::ReasoningStore;
+use bedrock::{Failure, FrameDecoder, FrameKind, Kind, ServiceError};
+use routing::{Operation, SESSION, Target};
 
 /// The project of a call in OpenAI's APIs.
 const PROJECT: HeaderName = HeaderName::from_static("openai-project");
@@ -80,8 +85,26 @@ pub(super) fn without_effect(
     if body.performance_config.is_some() {
         report.ignore("performance_config");
     }
-    if endpoint.api == SurfaceApi::Chat && !body.request_metadata.is_empty() {
+    if matches!(endpoint.api, SurfaceApi::Chat | SurfaceApi::Flow)
+        && !body.request_metadata.is_empty()
+    {
         report.ignore("metadata");
+    }
+    if endpoint.api.is_framed() {
+        let ConverseRequest { inference_config, messages, .. } = body;
+        let settings = [
+            ("max_tokens", inference_config.max_tokens.is_some()),
+            ("temperature", inference_config.temperature.is_some()),
+            ("top_p", inference_config.top_p.is_some()),
+            ("stop", !inference_config.stop_sequences.is_empty()),
+            // A flow is given the last message.
+            ("messages", endpoint.api == SurfaceApi::Flow && messages.len() > 1),
+        ];
+        for (field, is_set) in settings {
+            if is_set {
+                report.ignore(field);
+            }
+        }
     }
 }
 
@@ -100,11 +123,66 @@ pub(super) fn add_headers(
             headers.insert(VERSION, LATEST);
             WORKSPACE
         }
+        SurfaceApi::Agent | SurfaceApi::Flow => return Ok(()),
     };
     if endpoint.host == SurfaceHost::Mantle && !profile.mantle_project.is_empty() {
         headers.insert(name, value_of(&profile.mantle_project)?);
     }
     Ok(())
+}
+
+/// Names the session of a call to an agent: the one that the metadata names, of this caller, or a new one.
+///
+/// # Errors
+/// The name is no header value.
+pub(super) fn add_session(
+    converse: &ConverseRequest<'_>,
+    caller: &ReasoningStore,
+    headers: &mut HeaderMap,
+) -> Result<(), Untranslated> {
+    let named = converse.request_metadata.iter().find(|(name, _)| **name == *upstream::SESSION);
+    let session = match named {
+        // Callers must not meet in a session.
+        Some((_, name)) => {
+            let owned = format!("{}\n{}", caller.owner(), &**name);
+            let digest = digest(&SHA256, owned.as_bytes());
+            let hex = digest.as_ref().iter().take(20).map(|byte| format!("{byte:02x}"));
+            hex.collect::<String>()
+        }
+        None => Uuid::now_v7().to_string(),
+    };
+    headers.insert(SESSION, value_of(&session)?);
+    Ok(())
+}
+
+/// A complete answer in Converse's form.
+///
+/// # Errors
+/// A frame is damaged, or an exception.
+pub(super) fn whole_answer(
+    body: Bytes,
+    api: SurfaceApi,
+) -> Result<Result<Vec<u8>, UpstreamError>, GatewayError> {
+    if !api.is_framed() {
+        return Ok(upstream::answer(&body, api));
+    }
+    let (mut decoder, mut payloads) = (FrameDecoder::new(), Vec::new());
+    decoder.push(body);
+    while let Some(frame) = decoder.next().map_err(Failure::from)? {
+        if let Some(error) = ServiceError::of_frame(&frame) {
+            return Err(Failure::from(error).into());
+        }
+        if let FrameKind::Event(_) = frame.kind {
+            payloads.push(frame.payload);
+        }
+    }
+    decoder.finish().map_err(Failure::from)?;
+    Ok(upstream::joined(payloads.iter().map(|payload| &**payload), api, decode))
+}
+
+/// Decodes base64.
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(text).ok()
 }
 
 /// The body of Anthropic's API, from the one that InvokeModel takes: the model and the form of the answer are

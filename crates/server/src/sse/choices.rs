@@ -14,7 +14,7 @@ use translate::reasoning::SavedTurn;
 use translate::spent::Spent;
 use translate::upstream::UpstreamEvents;
 
-use super::frames::{CHUNK, StartedStream, step};
+use super::frames::{CHUNK, StartedStream, broken, step};
 use crate::arrival::arrived;
 use crate::call_price::{CallPrice, priced};
 use crate::config::UsageCost;
@@ -254,7 +254,16 @@ impl<S: AnswerStream> Answer<S> {
     ) -> Result<State, GatewayError> {
         let was_complete = self.translator.is_complete();
         let progress = match piece {
-            None => return Ok(State::Complete),
+            None => match self.upstream.as_mut().filter(|_| !was_complete) {
+                Some(upstream) => {
+                    let told = upstream.finish(&mut self.translator, out).map_err(broken)?;
+                    if let Some(saved) = judged(&mut self.translator, told, validator, out).await? {
+                        store.keep(&saved).await;
+                    }
+                    return Ok(State::Complete);
+                }
+                None => return Ok(State::Complete),
+            },
             // The answer is complete, and the end of the connection is not part of it.
             Some(Err(_)) if was_complete => return Ok(State::Complete),
             Some(Err(failure)) => return Err(failure.into()),

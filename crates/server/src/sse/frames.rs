@@ -105,7 +105,7 @@ fn native(
     translator.push_native(event, out).map_err(broken)
 }
 
-fn broken(error: NativeEventError) -> GatewayError {
+pub(super) fn broken(error: NativeEventError) -> GatewayError {
     match error {
         NativeEventError::Failed { exception, message } => failed(exception, &message),
         NativeEventError::Unreadable(error) => GatewayError::Unreadable(error),

@@ -10,6 +10,7 @@
 )]
 
 mod admin;
+mod agents;
 mod answers;
 mod audio;
 mod batches;

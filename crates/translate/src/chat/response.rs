@@ -89,8 +89,10 @@ pub(super) fn answered(
 /// Copies the fields of a trace; a trace that cannot be read is ignored.
 pub(crate) fn trace(trace: Option<&RawValue>, outcrop: &mut Outcrop) {
     let Some(trace) = trace else { return };
-    let Trace { guardrail, prompt_router } = serde_json::from_str(trace.get()).unwrap_or_default();
+    let Trace { guardrail, prompt_router, agent } =
+        serde_json::from_str(trace.get()).unwrap_or_default();
     outcrop.guardrail = guardrail.and_then(on_one_line);
+    outcrop.trace = agent.and_then(on_one_line);
     outcrop.invoked_model_id =
         prompt_router.and_then(|router| router.invoked_model_id).map(|id| id.to_string());
 }

@@ -16,6 +16,10 @@ pub enum Surface {
     Runtime,
     /// On bedrock-mantle.
     Mantle,
+    /// By InvokeAgent: the model is an agent.
+    Agent,
+    /// By InvokeFlow: the model is a flow.
+    Flow,
 }
 
 /// An API that a surface serves a model in.
@@ -28,6 +32,10 @@ pub enum SurfaceApi {
     Responses,
     /// Anthropic's messages.
     Messages,
+    /// InvokeAgent.
+    Agent,
+    /// InvokeFlow.
+    Flow,
 }
 
 impl SurfaceApi {
@@ -37,6 +45,16 @@ impl SurfaceApi {
             Self::Chat => "chat",
             Self::Responses => "responses",
             Self::Messages => "messages",
+            Self::Agent => "agent",
+            Self::Flow => "flow",
+        }
+    }
+
+    /// Whether answers are frames of an event stream, complete ones too.
+    pub fn is_framed(self) -> bool {
+        match self {
+            Self::Agent | Self::Flow => true,
+            Self::Chat | Self::Responses | Self::Messages => false,
         }
     }
 }
@@ -70,6 +88,8 @@ pub enum SurfaceHost {
     Runtime,
     /// bedrock-mantle.
     Mantle,
+    /// bedrock-agent-runtime.
+    AgentRuntime,
 }
 
 impl Profile {
@@ -92,7 +112,7 @@ impl Profile {
     /// The model's name on a surface: as its row says, or the id without version.
     pub fn surface_name<'n>(&'n self, id: &'n str, base: &'n str) -> &'n str {
         match self.surface {
-            Surface::Converse | Surface::Runtime => id,
+            Surface::Converse | Surface::Runtime | Surface::Agent | Surface::Flow => id,
             Surface::Mantle if !self.mantle_id.is_empty() => &self.mantle_id,
             Surface::Mantle => without_version(base),
         }
@@ -103,6 +123,8 @@ impl Profile {
             Surface::Converse => None,
             Surface::Runtime => Some((SurfaceHost::Runtime, &self.runtime_apis)),
             Surface::Mantle => Some((SurfaceHost::Mantle, &self.mantle_apis)),
+            Surface::Agent => Some((SurfaceHost::AgentRuntime, &[SurfaceApi::Agent])),
+            Surface::Flow => Some((SurfaceHost::AgentRuntime, &[SurfaceApi::Flow])),
         }
     }
 }
