@@ -4,6 +4,7 @@
 
 pub mod cohere;
 pub mod marengo;
+pub mod media_embedding;
 pub mod nova;
 pub mod picture;
 pub mod ranking;

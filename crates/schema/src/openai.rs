@@ -10,6 +10,7 @@ pub mod codex_models;
 pub mod completions;
 pub mod content;
 pub mod count;
+pub mod embedding_item;
 pub mod embeddings;
 pub mod error;
 pub mod extensions;

@@ -13,7 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use schema::converse::response::TokenUsage;
 use schema::openai::embeddings::{EmbeddingsRequest, Input};
 use translate::dialect::end_user;
-use translate::embeddings::{Answers, Codec, EmbeddingPlan, question};
+use translate::embeddings::{Answers, Codec, EmbeddingPlan, MediumBill, question};
 use translate::profile::EmbeddingShape;
 use translate::spent::{BilledTier, Spent};
 use translate::{Invalid, Report};
@@ -41,6 +41,9 @@ pub(crate) use plan::plan;
 
 /// Largest response accepted for one call, in bytes. The largest known has 96 vectors of 1536.
 const ANSWER_LIMIT: usize = 16 * 1024 * 1024;
+
+/// Bytes of text that an image, a recording or a video counts for in estimates.
+const MEDIUM_WEIGHT: usize = 4 * 1024;
 
 /// Responds to a request whose body comes from anywhere.
 pub(crate) async fn respond(
@@ -87,20 +90,24 @@ async fn embed(
         report.ignore(field);
     }
     let report = report.under(policy)?;
-    let calling = InvokeCalls {
+    let calling = |pieces: Pieces| InvokeCalls {
         admitted: &admitted,
         route: route.clone(),
         id: &id,
-        pieces: Pieces::default(),
+        pieces,
         fallback_scope: FallbackScope::SameName,
         answer_limit: ANSWER_LIMIT,
     };
+    let one_image = Pieces { images: 1, ..Pieces::default() };
+    let calling = Callings { texts: calling(Pieces::default()), images: calling(one_image) };
     if admitted.options().mode == CallMode::DryRun {
-        return calling.show(&calls, &report, context).await;
+        let bodies: Vec<Bytes> = calls.iter().map(|call| call.body.clone()).collect();
+        return calling.texts.show(&bodies, &report, context).await;
     }
-    let bytes = calls.iter().map(Bytes::len).sum();
+    let bytes = calls.iter().map(EmbeddingCall::weight).sum();
     let tokens = Tokens::read(token_estimate::estimate(bytes));
-    let cost = EstimatedCost::Model { route: &route, tokens, pieces: Pieces::default(), calls: 1 };
+    let pieces = Pieces { images: images(&calls), ..Pieces::default() };
+    let cost = EstimatedCost::Model { route: &route, tokens, pieces, calls: 1 };
     admitted.reserve(CallEstimate { call_type: "aembedding", cost }, context).await?;
     let mut spent = Spent::default();
     context.step(RequestStep::Dispatch);
@@ -135,9 +142,34 @@ async fn named(body: Bytes) -> Result<Named, Mistake> {
     Ok(Named { model: request.model.to_string(), holds_tokens, tags, end_user })
 }
 
-/// A translated request: the bodies of its calls, and the state that reads their answers.
+/// The calls of a request, by what they are billed for besides tokens.
+struct Callings<'r> {
+    texts: InvokeCalls<'r>,
+    images: InvokeCalls<'r>,
+}
+
+/// One call: its body, and what it is billed by besides tokens.
+struct EmbeddingCall {
+    body: Bytes,
+    bill: Option<MediumBill>,
+}
+
+impl EmbeddingCall {
+    /// Bytes of text that it counts for in estimates.
+    fn weight(&self) -> usize {
+        if self.bill.is_some() { MEDIUM_WEIGHT } else { self.body.len() }
+    }
+}
+
+/// Images that these calls embed.
+fn images(calls: &[EmbeddingCall]) -> u64 {
+    let images = calls.iter().filter(|call| call.bill == Some(MediumBill::Image)).count();
+    u64::try_from(images).unwrap_or(u64::MAX)
+}
+
+/// A translated request: its calls, and the state that reads their answers.
 struct Asked {
-    calls: Vec<Bytes>,
+    calls: Vec<EmbeddingCall>,
     answers: Answers,
     report: Report,
 }
@@ -151,7 +183,10 @@ async fn asked(
     request.tags = request.tags.filter(|_| !heeds_tags);
     let codec = Codec { text_of: token_ids::text_of, base64: |bytes| STANDARD.encode(bytes) };
     let EmbeddingPlan { calls, answers, report } = question(&request, shape, codec)?;
-    let calls = calls.iter().map(|call| serde_json::to_vec(call).map(Bytes::from));
+    let calls = calls.iter().map(|call| {
+        let body = serde_json::to_vec(call).map(Bytes::from)?;
+        Ok::<_, serde_json::Error>(EmbeddingCall { body, bill: call.bill() })
+    });
     Ok(Asked { calls: calls.collect::<Result<_, _>>()?, answers, report })
 }
 
@@ -164,18 +199,29 @@ fn shape(target: &ResolvedModel, catalogue: &Catalogue) -> Result<EmbeddingShape
 
 /// Sends all calls, a few at a time. The first failure fails the request and ends the other calls.
 async fn send(
-    calling: &InvokeCalls<'_>,
-    calls: &[Bytes],
+    calling: &Callings<'_>,
+    calls: &[EmbeddingCall],
     (answers, spent): (&mut Answers, &mut Spent),
     context: &mut RequestContext,
 ) -> Result<Option<String>, GatewayError> {
     let (mut request_id, mut others) = (None, Vec::new());
-    let sent = calls.iter().enumerate().map(|(at, body)| async move {
-        let sent = calling.send(body.len(), async |_: &Target| Ok(body.clone())).await;
-        sent.map(|invoked| (at, invoked))
+    let sent = calls.iter().enumerate().map(|(at, call)| async move {
+        let calling = match call.bill {
+            Some(MediumBill::Image) => &calling.images,
+            Some(MediumBill::Duration) | None => &calling.texts,
+        };
+        let sent = calling.send(call.weight(), async |_: &Target| Ok(call.body.clone())).await;
+        // Of what is billed by its length, the price would be too low.
+        let is_told = call.bill != Some(MediumBill::Duration);
+        sent.map(|mut invoked| {
+            if !is_told {
+                invoked.price = None;
+            }
+            (at, invoked)
+        })
     });
-    let mut answered =
-        stream::iter(sent).buffer_unordered(calling.admitted.now().config.embeddings.concurrency);
+    let concurrency = calling.texts.admitted.now().config.embeddings.concurrency;
+    let mut answered = stream::iter(sent).buffer_unordered(concurrency);
     while let Some(one) = answered.next().await {
         let (at, invoked) = one.map_err(|unsent| {
             context.went(unsent.attempt_log);

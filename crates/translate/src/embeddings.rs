@@ -1,6 +1,7 @@
 //! `POST /v1/embeddings` as InvokeModel bodies. Each protocol has a small module; the texts, the
 //! encodings and the assembly of the answers in order are shared here.
 
+use schema::Str;
 use schema::invoke::{cohere as cohere_body, marengo as marengo_body};
 use schema::invoke::{nova as nova_body, titan as titan_body};
 use schema::openai::embeddings::{
@@ -16,12 +17,15 @@ use crate::{Invalid, Report};
 mod cohere;
 mod input;
 mod marengo;
+mod media;
 mod nova;
 mod titan;
 mod vector;
 
 use crate::token_arrays::TextOf;
 pub use crate::token_arrays::UnknownToken;
+use input::Inputs;
+pub use media::{MediumBill, MediumBody};
 use vector::Encoder;
 
 /// Functions that translation is given because their tables and alphabets live outside this crate.
@@ -60,6 +64,8 @@ pub enum Body<'a> {
     MarengoFlat(marengo_body::FlatRequest<'a>),
     /// Marengo 3.0.
     MarengoNested(marengo_body::NestedRequest<'a>),
+    /// An input that is more than a text.
+    Medium(MediumBody<'a>),
 }
 
 /// The answers so far. They may arrive in any order; [`Answers::finish`] assembles them in the
@@ -118,18 +124,25 @@ pub fn question<'a>(
     } = request;
     let mut report = Report::default();
     report.ignore_given([("user", user.is_some()), ("tags", tags.is_some())]);
-    let texts = input::texts(input, codec)?;
     let wish =
         VectorOptions { dimensions: *dimensions, input_type: *input_type, truncate: *truncate };
-    let calls = match shape {
-        EmbeddingShape::TitanV1 => titan::first(texts, &wish, &mut report)?,
-        EmbeddingShape::TitanV2 => titan::second(texts, &wish, &mut report)?,
-        EmbeddingShape::TitanMultimodal => titan::multimodal(texts, &wish, &mut report)?,
-        EmbeddingShape::CohereV3 => cohere::third(texts, &wish)?,
-        EmbeddingShape::CohereV4 => cohere::fourth(texts, &wish)?,
-        EmbeddingShape::NovaMultimodal => nova::calls(texts, &wish)?,
-        EmbeddingShape::Marengo2 => marengo::second(texts, &wish, &mut report)?,
-        EmbeddingShape::Marengo3 => marengo::third(texts, &wish, &mut report)?,
+    let calls = match input::inputs(input, shape, codec)? {
+        Inputs::Texts(texts) => of_texts(texts, shape, &wish, &mut report)?,
+        Inputs::Combined(inputs) => {
+            let mut calls = Vec::with_capacity(inputs.len());
+            for (place, input) in &inputs {
+                match input.only_text() {
+                    Some(text) => {
+                        calls.extend(of_texts(vec![text.into()], shape, &wish, &mut report)?);
+                    }
+                    None => {
+                        let with = (&wish, &mut report);
+                        calls.push(Body::Medium(media::body(input, shape, with, place)?));
+                    }
+                }
+            }
+            calls
+        }
     };
     for field in extra.names() {
         report.ignore(field);
@@ -138,6 +151,25 @@ pub fn question<'a>(
     let encoder = Encoder { format: encoding_format.unwrap_or_default(), base64: codec.base64 };
     let answers = Answers { shape, encoder, slots: slots.collect(), tokens: 0 };
     Ok(EmbeddingPlan { calls, answers, report })
+}
+
+/// The bodies of texts.
+fn of_texts<'a>(
+    texts: Vec<Str<'a>>,
+    shape: EmbeddingShape,
+    wish: &VectorOptions,
+    report: &mut Report,
+) -> Result<Vec<Body<'a>>, Invalid> {
+    match shape {
+        EmbeddingShape::TitanV1 => titan::first(texts, wish, report),
+        EmbeddingShape::TitanV2 => titan::second(texts, wish, report),
+        EmbeddingShape::TitanMultimodal => titan::multimodal(texts, wish, report),
+        EmbeddingShape::CohereV3 => cohere::third(texts, wish),
+        EmbeddingShape::CohereV4 => cohere::fourth(texts, wish),
+        EmbeddingShape::NovaMultimodal => nova::calls(texts, wish),
+        EmbeddingShape::Marengo2 => marengo::second(texts, wish, report),
+        EmbeddingShape::Marengo3 => marengo::third(texts, wish, report),
+    }
 }
 
 impl Body<'_> {
@@ -149,7 +181,21 @@ impl Body<'_> {
             | Self::TitanMultimodal(_)
             | Self::Nova(_)
             | Self::MarengoFlat(_)
-            | Self::MarengoNested(_) => 1,
+            | Self::MarengoNested(_)
+            | Self::Medium(_) => 1,
+        }
+    }
+
+    /// What the call is billed by besides tokens.
+    pub fn bill(&self) -> Option<MediumBill> {
+        match self {
+            Self::Medium(body) => Some(body.bill()),
+            Self::TitanText(_)
+            | Self::TitanMultimodal(_)
+            | Self::Cohere(_)
+            | Self::Nova(_)
+            | Self::MarengoFlat(_)
+            | Self::MarengoNested(_) => None,
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
-use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::embedding_item::{InputItem, item};
 use super::list::{TextOrList, rest, text_or_list};
 use super::unknown::{Collector, Unknown};
 use crate::Str;
@@ -55,6 +56,8 @@ pub enum Input<'a> {
     Tokens(Vec<u32>),
     /// One text each.
     TokenLists(Vec<Vec<u32>>),
+    /// Texts and other content.
+    Items(Vec<InputItem<'a>>),
 }
 
 /// The encoding of a vector.
@@ -140,27 +143,49 @@ impl<'de: 'a, 'a> Deserialize<'de> for Input<'a> {
 }
 
 impl<'de> TextOrList<'de> for Input<'de> {
-    const EXPECTED: &'static str = "a string, an array of strings, or arrays of tokens";
+    const EXPECTED: &'static str =
+        "a string, an array of strings and content parts, or arrays of tokens";
 
     fn of_text(text: Str<'de>) -> Self {
         Self::Text(text)
     }
 
-    /// The first element decides the type of the others: a mixed array fails at the first other
-    /// element.
+    /// The first element decides whether the others are content or tokens: a mixed array fails at the first
+    /// other element.
     fn of_list<A: SeqAccess<'de>>(mut seq: A) -> Result<Self, A::Error> {
         Ok(match seq.next_element()? {
             None => Input::Texts(Vec::new()),
-            Some(Element::Text(first)) => Input::Texts(rest(first, seq)?),
+            Some(Element::Text(first)) => texts(first, seq)?,
+            Some(Element::Item(first)) => Input::Items(rest(first, seq)?),
             Some(Element::Token(first)) => Input::Tokens(rest(first, seq)?),
             Some(Element::Tokens(first)) => Input::TokenLists(rest(first, seq)?),
         })
     }
 }
 
+/// An array that begins with a text: of texts, unless another content is in it.
+fn texts<'de, A: SeqAccess<'de>>(first: Str<'de>, mut seq: A) -> Result<Input<'de>, A::Error> {
+    let mut texts = vec![first];
+    while let Some(next) = seq.next_element()? {
+        match next {
+            InputItem::Text(text) => texts.push(text),
+            other => {
+                let before = texts.into_iter().map(InputItem::Text);
+                let mut items: Vec<_> = before.chain([other]).collect();
+                while let Some(next) = seq.next_element()? {
+                    items.push(next);
+                }
+                return Ok(Input::Items(items));
+            }
+        }
+    }
+    Ok(Input::Texts(texts))
+}
+
 /// The first element of an array.
 enum Element<'a> {
     Text(Str<'a>),
+    Item(InputItem<'a>),
     Token(u32),
     Tokens(Vec<u32>),
 }
@@ -177,7 +202,7 @@ impl<'de> Visitor<'de> for ElementVisitor {
     type Value = Element<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string, a token or an array of tokens")
+        f.write_str("a string, a content part, a token or an array of tokens")
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
@@ -186,6 +211,10 @@ impl<'de> Visitor<'de> for ElementVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Element::Text(text.to_owned().into()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        item(map).map(Element::Item)
     }
 
     fn visit_u64<E: Error>(self, token: u64) -> Result<Self::Value, E> {

@@ -51,7 +51,7 @@ pub(crate) async fn plan(
         asked: named.model,
         target,
         form: RecordForm::Invoke,
-        inputs: calls,
+        inputs: calls.into_iter().map(|call| call.body).collect(),
         ignored: report.ignored().to_vec(),
         reader: Box::new(Reader(answers)),
     })

@@ -29,6 +29,7 @@ mod cpu_time;
 mod directions;
 mod doors;
 mod each_door;
+mod embedded_media;
 mod embeddings;
 mod faults;
 mod files;

@@ -47,7 +47,7 @@ const HOLE_BEHIND: [&str; 2] = ["[SUFFIX]", "[PREFIX]"];
 /// The number of prompts.
 pub(super) fn count(request: &CompletionRequest<'_>) -> usize {
     match &request.prompt {
-        None | Some(Input::Text(_) | Input::Tokens(_)) => 1,
+        None | Some(Input::Text(_) | Input::Tokens(_) | Input::Items(_)) => 1,
         Some(Input::Texts(texts)) => texts.len(),
         Some(Input::TokenLists(lists)) => lists.len(),
     }
@@ -68,6 +68,10 @@ pub(super) fn text<'q>(
         None => (Cow::Borrowed(""), PARAM),
         Some(Input::Text(text)) => (Cow::Borrowed(text.as_str()), PARAM),
         Some(Input::Tokens(ids)) => (tokens(ids, PARAM)?, PARAM),
+        Some(Input::Items(_)) => {
+            let message = "prompt must be a string, an array of strings, or arrays of tokens.";
+            return Err(Invalid::value(PARAM, message));
+        }
         Some(Input::Texts(texts)) => match texts.get(input.index) {
             Some(text) => (Cow::Borrowed(text.as_str()), &*place),
             None => (Cow::Borrowed(""), PARAM),

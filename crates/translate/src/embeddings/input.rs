@@ -2,16 +2,61 @@
 //! without naming the index, others return a meaningless vector.
 
 use schema::Str;
+use schema::openai::embedding_item::InputItem;
 use schema::openai::embeddings::Input;
 
 use super::Codec;
+use super::media::{Combined, combined, is_data_url, of_text, reads_media};
+use crate::profile::EmbeddingShape;
 use crate::{Invalid, token_arrays};
 
 /// Most texts in one request, as in OpenAI's API.
 const MOST: usize = 2048;
 
+/// Inputs of a request.
+pub(super) enum Inputs<'a> {
+    /// Texts alone.
+    Texts(Vec<Str<'a>>),
+    /// Texts and media, each with its place.
+    Combined(Vec<(String, Combined<'a>)>),
+}
+
+/// The inputs: texts, or media among them where the model reads those.
+pub(super) fn inputs<'a>(
+    input: &'a Input<'a>,
+    shape: EmbeddingShape,
+    codec: Codec,
+) -> Result<Inputs<'a>, Invalid> {
+    let reads = reads_media(shape);
+    let read = |at: usize, item: &'a InputItem<'a>| {
+        let place = place(at);
+        combined(item, &place).map(|combined| (place, combined))
+    };
+    match input {
+        Input::Items(items) => {
+            bounded(items.len())?;
+            let items = items.iter().enumerate().map(|(at, item)| read(at, item));
+            Ok(Inputs::Combined(items.collect::<Result<_, _>>()?))
+        }
+        Input::Text(text) if reads && is_data_url(text) => {
+            Ok(Inputs::Combined(vec![("input".to_owned(), of_text(text, "input")?)]))
+        }
+        Input::Texts(texts) if reads && texts.iter().any(|text| is_data_url(text)) => {
+            bounded(texts.len())?;
+            let texts = texts.iter().enumerate().map(|(at, text)| {
+                let place = place(at);
+                of_text(text, &place).map(|combined| (place, combined))
+            });
+            Ok(Inputs::Combined(texts.collect::<Result<_, _>>()?))
+        }
+        Input::Text(_) | Input::Texts(_) | Input::Tokens(_) | Input::TokenLists(_) => {
+            texts(input, codec).map(Inputs::Texts)
+        }
+    }
+}
+
 /// The texts: at least one, none of them blank.
-pub(super) fn texts<'a>(input: &'a Input<'a>, codec: Codec) -> Result<Vec<Str<'a>>, Invalid> {
+fn texts<'a>(input: &'a Input<'a>, codec: Codec) -> Result<Vec<Str<'a>>, Invalid> {
     let texts: Vec<Str<'a>> = match input {
         Input::Text(text) => vec![said(text.as_str().into(), "input")?],
         Input::Tokens(tokens) => vec![decoded(tokens, "input", codec)?],
@@ -29,6 +74,8 @@ pub(super) fn texts<'a>(input: &'a Input<'a>, codec: Codec) -> Result<Vec<Str<'a
                 .map(|(at, tokens)| decoded(tokens, &place(at), codec))
                 .collect::<Result<_, _>>()?
         }
+        // Those are no texts.
+        Input::Items(_) => Vec::new(),
     };
     if texts.is_empty() {
         let message = "input must be a text, or hold at least one.";

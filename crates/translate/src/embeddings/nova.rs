@@ -11,14 +11,7 @@ pub(super) fn calls<'a>(
     texts: Vec<Str<'a>>,
     wish: &VectorOptions,
 ) -> Result<Vec<Body<'a>>, Invalid> {
-    let embedding_dimension = wish.size(&[256, 384, 1024, 3072])?;
-    // An index may hold more than text, so only the generic purposes fit every index.
-    let embedding_purpose = match wish.input_type {
-        None | Some(InputType::SearchDocument) => Purpose::GenericIndex,
-        Some(InputType::SearchQuery) => Purpose::GenericRetrieval,
-        Some(InputType::Classification) => Purpose::Classification,
-        Some(InputType::Clustering) => Purpose::Clustering,
-    };
+    let (embedding_dimension, embedding_purpose) = options(wish)?;
     let truncation_mode = wish.truncate.unwrap_or(Truncate::None);
     let bodies = texts.into_iter().map(|value| {
         Body::Nova(Request {
@@ -31,6 +24,19 @@ pub(super) fn calls<'a>(
         })
     });
     Ok(bodies.collect())
+}
+
+/// Size and purpose of a vector.
+pub(super) fn options(wish: &VectorOptions) -> Result<(Option<u32>, Purpose), Invalid> {
+    let size = wish.size(&[256, 384, 1024, 3072])?;
+    // An index may hold more than text, so only the generic purposes fit every index.
+    let purpose = match wish.input_type {
+        None | Some(InputType::SearchDocument) => Purpose::GenericIndex,
+        Some(InputType::SearchQuery) => Purpose::GenericRetrieval,
+        Some(InputType::Classification) => Purpose::Classification,
+        Some(InputType::Clustering) => Purpose::Clustering,
+    };
+    Ok((size, purpose))
 }
 
 pub(super) fn read(body: &[u8]) -> Result<Part<'_>, serde_json::Error> {
