@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Counts the instructions of translations with valgrind, and compares them with baseline.json.
+"""Counts the instructions of translations and of whole requests with valgrind, and compares them with baseline.json.
 
     tests/instructions/check.py            fails where a count is more than 5 % above its baseline
     tests/instructions/check.py --write    writes the baseline
+
+OUTCROP_BINARY is the gateway of the whole requests.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+import whole_requests
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -46,6 +50,7 @@ def main() -> None:
     found = {}
     for case, (few, many) in TIMES.items():
         found[case] = round((counted(program, case, many) - counted(program, case, few)) / (many - few))
+    found |= whole_requests.counted()
     if sys.argv[1:] == ["--write"]:
         BASELINE.write_text(json.dumps(found, indent=2) + "\n")
     baseline = json.loads(BASELINE.read_text())
