@@ -19,7 +19,7 @@ from pathlib import Path
 
 from admin_calls import generated
 from ledger_load import CONNECTIONS, answer, request
-from outcrop_process import Outcrop
+from outcrop_process import EMULATOR, Outcrop
 from scripted import KEYS
 
 MASTER = "sk-a-master-key-of-the-measurement-0123456789"
@@ -93,7 +93,7 @@ def print_costs(every: dict[str, Measured]) -> None:
 def main(rate: float, rounds: int) -> None:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="outcrop-cost-"))
-        emulator = Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None)
+        emulator = Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None, binary=EMULATOR)
         url = stack.enter_context(emulator).url
         every = {}
         for at, (kind, fields) in enumerate(KINDS.items()):

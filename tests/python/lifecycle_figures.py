@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from open_streams import CHAT, Balancer, Streams, Tally, chat, read, request
-from outcrop_process import Outcrop, answers
+from outcrop_process import EMULATOR, Outcrop, answers
 from samples import ECHO, NOVA
 from scripted import KEYS, Asked, Handler, Scripted, text_answer, text_frames
 
@@ -41,7 +41,7 @@ def gateway(upstream: str, text: str = "") -> Outcrop:
 
 
 def emulator() -> Outcrop:
-    return Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None)
+    return Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None, binary=EMULATOR)
 
 
 def local(running: Outcrop) -> tuple[str, int]:

@@ -17,6 +17,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 BINARY = os.environ.get("OUTCROP_BINARY", "")
+# What is shipped has no emulator.
+EMULATOR = os.environ.get("OUTCROP_EMULATOR", BINARY)
 LISTENING = re.compile(r"listening on (https?://[0-9.\[\]:a-f]+)")
 # Seconds for any step, on any machine: only a gateway that hangs takes longer.
 PATIENCE = 300.0
@@ -48,10 +50,12 @@ class Outcrop:
         environment: dict[str, str] | None = None,
         ready_path: str | None = "/readyz",
         files: dict[str, str] | None = None,
+        binary: str = BINARY,
     ) -> None:
-        assert BINARY and Path(BINARY).exists(), (
+        assert binary and Path(binary).exists(), (
             "OUTCROP_BINARY names no binary: start the suites through ./tests/run"
         )
+        self.binary = binary
         self.arguments = arguments
         self.ready_path = ready_path
         self.folder = tempfile.TemporaryDirectory(prefix="outcrop-test-")
@@ -89,7 +93,7 @@ class Outcrop:
         """Starts the process without waiting for anything."""
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(
-                [BINARY, *self.arguments],
+                [self.binary, *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

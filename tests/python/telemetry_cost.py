@@ -16,9 +16,8 @@ import threading
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import outcrop_process
 from accounts_cost import SECONDS, Measured, print_costs, take_turns
-from outcrop_process import Outcrop
+from outcrop_process import BINARY, EMULATOR, Outcrop
 from scripted import KEYS
 
 QUIET = {"RUST_LOG": "info,outcrop::access=off"}
@@ -56,24 +55,22 @@ def main(rate: float, rounds: int) -> None:
     threading.Thread(target=collector.serve_forever, daemon=True).start()
     traces = f"telemetry: {{ traces: {{ endpoint: 'http://127.0.0.1:{collector.server_port}', sample: 0.01 }} }}\n"
     kinds = {
-        "no log, no traces": (outcrop_process.BINARY, BASE, QUIET),
-        "text log": (outcrop_process.BINARY, BASE, {}),
-        "JSON log, traces, scrapes": (outcrop_process.BINARY, f"{BASE}log: {{ format: json }}\n{traces}", {}),
+        "no log, no traces": (BINARY, BASE, QUIET),
+        "text log": (BINARY, BASE, {}),
+        "JSON log, traces, scrapes": (BINARY, f"{BASE}log: {{ format: json }}\n{traces}", {}),
     }
     if baseline := os.environ.get("OUTCROP_BASELINE"):
         kinds = {"baseline, no log": (baseline, BASE, QUIET), "baseline, text log": (baseline, BASE, {}), **kinds}
     with ExitStack() as stack:
-        emulator = Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None)
+        emulator = Outcrop(["emulate", "--listen", "127.0.0.1:0"], ready_path=None, binary=EMULATOR)
         url = stack.enter_context(emulator).url
         every, stop = {}, threading.Event()
-        own = outcrop_process.BINARY
         for kind, (binary, yaml, environment) in kinds.items():
-            outcrop_process.BINARY = binary
             environment = {**KEYS, **environment, "AWS_ENDPOINT_URL": url}
-            gateway = Outcrop(["--config", "outcrop.yaml"], environment=environment, files={"outcrop.yaml": yaml})
+            files = {"outcrop.yaml": yaml}
+            gateway = Outcrop(["--config", "outcrop.yaml"], environment=environment, files=files, binary=binary)
             gateway = stack.enter_context(gateway)
             every[kind] = Measured(gateway, "any")
-        outcrop_process.BINARY = own
         scraper = threading.Thread(target=scrape, args=(gateway, stop))
         scraper.start()
         take_turns(every, rate, rounds)
