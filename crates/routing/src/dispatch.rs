@@ -21,6 +21,7 @@ use crate::catalogue::Day;
 use bedrock::UpstreamResponse;
 
 mod attempts;
+mod elsewhere;
 mod hedge;
 mod spec;
 
@@ -102,9 +103,18 @@ impl<'n> Dispatch<'n> {
         route: Route,
         terms: CallSpec<'n>,
     ) -> Result<Self, RouteError> {
+        Self::begin_after(names, route, terms, TriedTargets::default())
+    }
+
+    fn begin_after(
+        names: &'n Resolver,
+        route: Route,
+        terms: CallSpec<'n>,
+        tried: TriedTargets,
+    ) -> Result<Self, RouteError> {
         let now = Timestamp::now();
         let Route { group, tags } = route;
-        let pick = group.select(wanted(&group, terms, TriedTargets::default(), now));
+        let pick = group.select(wanted(&group, terms, tried, now));
         let first = pick.and_then(|pick| Some((pick, group.target(pick.at)?)));
         let Some((pick, target)) = first else {
             return Err(RouteError::not_listed(&group.name));
@@ -113,7 +123,6 @@ impl<'n> Dispatch<'n> {
         let in_flight =
             board(&group, pick, terms, now).ok_or_else(|| RouteError::not_listed(&group.name))?;
         let attempt_log = AttemptLog::to(&target);
-        let tried = TriedTargets::default();
         let asked = vec![group.name.clone()];
         let mut dispatch = Self {
             names,

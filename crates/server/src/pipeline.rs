@@ -50,6 +50,7 @@ mod background;
 pub(crate) mod body_writer;
 mod cached;
 pub(crate) mod continuation;
+mod continue_stream;
 pub(crate) mod deployment;
 mod dispatch;
 pub(crate) mod dry_run;
@@ -270,7 +271,8 @@ async fn translated<D: Dialect>(
             (Ok(translated?), None)
         }
     };
-    Ok(PendingCall { context, questions: questions.count, translated, kept, repeats })
+    let questions = questions.count;
+    Ok(PendingCall { context, questions, translated, kept, repeats, prefill: None })
 }
 
 /// Answers a dry run with the call of every question. With `n` above 1 there would be as many calls,

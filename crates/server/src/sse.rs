@@ -2,6 +2,7 @@
 //! events of one or several answers.
 
 pub(crate) mod choices;
+pub(crate) mod continuation;
 pub(crate) mod follow;
 pub(crate) mod frames;
 pub(crate) mod pending;

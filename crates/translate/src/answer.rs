@@ -73,6 +73,9 @@ pub(crate) trait AnswerWriter: Debug {
     /// Records Bedrock's facts about the answer.
     fn measured(&mut self, metadata: &Metadata<'_>, reply: &Reply);
 
+    /// Records that a call to this target continued the answer after it had broken off.
+    fn continued(&mut self, _target: &str) {}
+
     /// Records the result of a validation, `None` for a valid answer.
     fn judged(&mut self, word: Option<&'static str>);
 

@@ -154,6 +154,9 @@ pub trait AnswerStream {
     /// The model's stop event is missing.
     fn close(&mut self, out: &mut BytesMut) -> Result<Progress, StreamError>;
 
+    /// Records that a call to this target continues the answer, which has broken off.
+    fn continued(&mut self, _target: &str) {}
+
     /// Writes the last event of an answer that was validated; `word` is the result, `None` for a valid
     /// answer.
     ///

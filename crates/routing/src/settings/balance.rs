@@ -20,6 +20,8 @@ pub struct Balance {
     pub tag_filter: TagFilter,
     /// `None`: a late call gets no second one beside it.
     pub hedge: Option<Hedge>,
+    /// Whether a stream of text that broke off is continued at another target.
+    pub continue_streams: bool,
 }
 
 /// Which targets the tags of a request leave.
@@ -43,6 +45,7 @@ impl Default for Balance {
             affinity: Affinity::default(),
             tag_filter: TagFilter::default(),
             hedge: None,
+            continue_streams: false,
         }
     }
 }

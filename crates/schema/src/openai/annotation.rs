@@ -44,6 +44,9 @@ pub struct Outcrop {
     /// `mismatch` or `unchecked`, for a streamed answer with requested JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub structured_output: Option<&'static str>,
+    /// The target whose call continued the answer after it had broken off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub continued_at: Option<String>,
     /// The fields of the model's own response that the caller requested by their paths, as
     /// received.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +63,7 @@ impl Outcrop {
             guardrail,
             trace,
             structured_output,
+            continued_at,
             additional_model_response_fields,
         } = self;
         stop_reason.is_none()
@@ -68,6 +72,7 @@ impl Outcrop {
             && guardrail.is_none()
             && trace.is_none()
             && structured_output.is_none()
+            && continued_at.is_none()
             && additional_model_response_fields.is_none()
     }
 }

@@ -20,6 +20,7 @@ pub(crate) struct Routing {
     pub(crate) retries: Retries,
     pub(crate) cooldown: Option<Cooldown>,
     pub(crate) hedge: Option<Hedge>,
+    pub(crate) continue_streams: bool,
     pub(crate) fallbacks: Fallbacks,
 }
 
@@ -31,14 +32,31 @@ impl Default for Routing {
 
 impl Routing {
     pub(super) fn of(balance: Balance, fallbacks: Fallbacks) -> Self {
-        let Balance { strategy, affinity, tag_filter, retries, cooldown, hedge } = balance;
-        Self { strategy, affinity, tag_filter, retries, cooldown, hedge, fallbacks }
+        let Balance { strategy, affinity, tag_filter, retries, cooldown, .. } = balance;
+        let Balance { hedge, continue_streams, .. } = balance;
+        Self {
+            strategy,
+            affinity,
+            tag_filter,
+            retries,
+            cooldown,
+            hedge,
+            continue_streams,
+            fallbacks,
+        }
     }
 
     /// The part that concerns the targets of one name.
     pub(super) fn balance(&self) -> Balance {
-        let Self { strategy, affinity, tag_filter, retries, cooldown, hedge, fallbacks: _ } = *self;
-        Balance { strategy, affinity, tag_filter, retries, cooldown, hedge }
+        Balance {
+            strategy: self.strategy,
+            affinity: self.affinity,
+            tag_filter: self.tag_filter,
+            retries: self.retries,
+            cooldown: self.cooldown,
+            hedge: self.hedge,
+            continue_streams: self.continue_streams,
+        }
     }
 
     /// The router's two parts.
@@ -75,6 +93,8 @@ pub(super) fn read(
         parsers::switch(value).map(|on| if on { Affinity::On } else { Affinity::Off })
     });
     scope.put(section, "tag_filter", &mut routing.tag_filter, tag_filter);
+    let continues = &mut routing.continue_streams;
+    scope.put(section, "continue_streams", continues, parsers::switch);
     let line = section.line("retries").unwrap_or(1);
     scope
         .section(section, "retries", |section| retries(section, scope, line, &mut routing.retries));

@@ -8,6 +8,7 @@ use translate::Report;
 use translate::dialect::Dialect;
 
 use super::Admitted;
+use super::continue_stream::{self, ContinuedStream};
 use super::guardrail_around::{GuardedInput, GuardrailCall, UpstreamAnswer};
 use super::hedge::{self, HedgeTerms};
 use super::native_call::BodyForm;
@@ -19,6 +20,7 @@ use crate::error::GatewayError;
 use crate::request::context::RequestContext;
 use crate::request::spare_call::{CalledTarget, SpareCall};
 use crate::sse::choices::AnswerSource;
+use crate::sse::continuation::Continue;
 use crate::sse::frames::StartedStream;
 use bedrock::{Kind, UpstreamResponse};
 use routing::{
@@ -44,6 +46,10 @@ pub(super) struct StartedCall<R> {
     attempt_log: AttemptLog,
     /// The call that was given up for this one, and the identity of the model that answered.
     spare: Option<(SpareCall, u64)>,
+    /// The target that answered.
+    at: Option<CalledTarget>,
+    /// The way to continue a stream that breaks off.
+    pub(super) continues: Option<Continue>,
 }
 
 /// Makes the calls of a request and waits until every answer has begun; until then a failure still has a
@@ -61,6 +67,7 @@ pub(super) async fn start<D: Dialect>(
             others.push((dispatch.twin()?, call.twin(question)));
         }
     }
+    let continued = ContinuedStream::of(admitted, &dispatch, &call, context).map(Box::new);
     let started = if others.is_empty() {
         let hedge = HedgeTerms::of(admitted, &dispatch, &call, context);
         one(admitted, dispatch, call, hedge).await.map(|started| vec![started])
@@ -73,6 +80,9 @@ pub(super) async fn start<D: Dialect>(
             let mut logs = all.iter_mut().map(|one| std::mem::take(&mut one.attempt_log));
             if let Some(first) = logs.next() {
                 context.went(logs.fold(first, |log, other| log.and(&other)));
+            }
+            if let (Some(continued), [one]) = (continued, all.as_mut_slice()) {
+                one.continues = one.at.take().map(|at| continued.after(at));
             }
             if let Some((spare, model)) = all.first_mut().and_then(|one| one.spare.take()) {
                 context.gave_up(spare, model);
@@ -119,7 +129,7 @@ async fn one<D: Dialect>(
     let Dispatched { answer, mut in_flight, attempt_log } = dispatched;
     let Answering { at, target, more: _, spare } = answering;
     let spare = spare.zip(at.as_ref().map(CalledTarget::identity));
-    let price = at.map(|at| at.price().clone());
+    let price = at.as_ref().map(|at| at.price().clone());
     let (source, request_id) = match answer {
         StartedAnswer::Stream(begun) => {
             let id = begun.request_id().map(ToOwned::to_owned);
@@ -151,6 +161,8 @@ async fn one<D: Dialect>(
             price,
             attempt_log,
             spare,
+            at,
+            continues: None,
         }),
         Err(error) => Err(Box::new(DispatchError { error, attempt_log })),
     }
@@ -242,6 +254,7 @@ async fn attempt<D: Dialect>(
     target: &Target,
 ) -> Result<StartedAnswer, GatewayError> {
     let body = call.for_target(target, admitted.offload()).await?;
+    let body = continue_stream::begun(body, call, target)?;
     let check = call.guard().map(|guard| GuardrailCall::new(guard, admitted, &target.account));
     let (body, check) = match check {
         None => (body, None),

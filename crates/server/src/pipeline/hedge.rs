@@ -46,18 +46,28 @@ impl HedgeTerms {
         if !dispatch.may_hedge() || !is_one || is_job || call.guard().is_some() {
             return None;
         }
-        Some(Self {
-            id: format!("{}{SUFFIX}", context.id()),
+        Some(Self::with_suffix::<D>(SUFFIX, admitted, dispatch, context))
+    }
+
+    /// The terms of another call, whose row has the id of the request with this at its end.
+    pub(super) fn with_suffix<D: Dialect>(
+        suffix: &str,
+        admitted: &Admitted,
+        dispatch: &Dispatch<'_>,
+        context: &RequestContext,
+    ) -> Self {
+        Self {
+            id: format!("{}{suffix}", context.id()),
             model: context.model().to_owned(),
             call_type: D::CALL_TYPE,
             tokens: dispatch.tokens(),
             series: context.series().cloned(),
             telemetry: Arc::clone(&admitted.worker().shared.telemetry),
-        })
+        }
     }
 
     /// Reserves the second call. `None` if a limit or a budget has no room for it.
-    async fn reserve(&self, admitted: &Admitted, target: &Target) -> Option<SpareCall> {
+    pub(super) async fn reserve(&self, admitted: &Admitted, target: &Target) -> Option<SpareCall> {
         let reserved = match admitted.reserve_second(self, target).await {
             Ok(reserved) => reserved,
             Err(refused) => {

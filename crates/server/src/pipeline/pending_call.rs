@@ -84,6 +84,8 @@ pub(super) struct PendingCall<D: Dialect> {
     pub(super) kept: Option<Bytes>,
     /// Whether a repair call may be needed.
     pub(super) repeats: bool,
+    /// The beginning of the answer, which another call has given.
+    pub(super) prefill: Option<Arc<str>>,
 }
 
 /// A translated request.
@@ -173,7 +175,8 @@ impl<D: Dialect> PendingCall<D> {
         };
         let (context, kept) = (self.context.clone(), self.kept.clone());
         let context = TranslateContext { question, ..context };
-        Self { context, translated, kept, ..*self }
+        let prefill = self.prefill.clone();
+        Self { context, translated, kept, prefill, ..*self }
     }
 
     /// The operation for the last translation.

@@ -84,6 +84,7 @@ async fn choices<D: Dialect>(
         translator: D::stream(one.reply, stamp.clone(), index),
         in_flight: one.in_flight,
         price: one.price,
+        continues: one.continues,
     });
     let cost = admitted.now().config.chat.usage_cost;
     let kept = (admitted.reasoning().clone(), Arc::clone(admitted.settlement()));

@@ -103,6 +103,8 @@ pub(crate) struct RequestContext {
     permit: Option<Permit>,
     /// The call that was given up for another, and the identity of the model that answered.
     spare: Option<(SpareCall, u64)>,
+    /// Whether another call went on with its answer.
+    is_continued: bool,
     /// The part that kept answers have in it.
     cache: Option<CacheResult>,
     /// The recording of its content, where the operator keeps one.
@@ -151,6 +153,7 @@ impl RequestContext {
             cut: cut_of(worker),
             permit: None,
             spare: None,
+            is_continued: false,
             cache: None,
             recording: Recording::of(http),
         }

@@ -9,8 +9,8 @@ use access::ledger::CallOutcome;
 use access::spend::Usage;
 use access::{Holder, Nanodollars};
 use actix_web::http::header::HeaderValue;
-use routing::AttemptLog;
 use routing::catalogue::Catalogue;
+use routing::{Attempt, AttemptLog};
 use schema::converse::response::TokenUsage;
 use schema::openai::usage::CostUsd;
 use translate::guardrail::verdict::Units;
@@ -22,7 +22,7 @@ use crate::telemetry::metrics::SettlementKind;
 use crate::telemetry::traces::TRACEPARENT;
 
 /// Bytes of text in a token, for estimates.
-const TOKEN: u64 = 4;
+pub(super) const TOKEN: u64 = 4;
 /// The source of the price of answers that were kept.
 pub(crate) const KEPT: &str = "cache_hit";
 
@@ -37,6 +37,8 @@ pub(crate) struct Settlement {
     /// Bytes of text that the answer has had so far.
     written: AtomicU64,
     waits: Waits,
+    /// The call that continued the answer.
+    continued: Mutex<Option<ContinuedBy>>,
     /// Header of calls, if the request is traced.
     traceparent: Option<http::HeaderValue>,
 }
@@ -90,6 +92,7 @@ impl Settlement {
             complete: AtomicBool::new(false),
             written: zero(),
             waits,
+            continued: Mutex::default(),
             traceparent: traceparent
                 .and_then(|value| http::HeaderValue::from_bytes(value.as_bytes()).ok()),
         }
@@ -108,6 +111,16 @@ impl Settlement {
 pub(crate) struct GuardrailUse {
     pub(crate) calls: u64,
     pub(crate) units: Units,
+}
+
+/// The target of a call that continues another one, and its attempts.
+#[derive(Debug)]
+pub(crate) struct ContinuedBy {
+    pub(crate) label: Arc<str>,
+    pub(crate) region: String,
+    pub(crate) price: CallPrice,
+    pub(crate) attempts: u32,
+    pub(crate) made: Vec<Attempt>,
 }
 
 /// A call that was reserved.
@@ -164,6 +177,15 @@ impl Settlement {
     /// Notes that a call may be made from now on.
     pub(crate) fn sends(&self) {
         self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that another call goes on with the answer.
+    pub(crate) fn continued(&self, by: ContinuedBy) {
+        *self.continued.lock().unwrap_or_else(PoisonError::into_inner) = Some(by);
+    }
+
+    pub(super) fn take_continued(&self) -> Option<ContinuedBy> {
+        self.continued.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Notes that the answer is complete.

@@ -7,7 +7,7 @@ use routing::{AttemptLog, Target};
 use schema::converse::response::TokenUsage;
 use translate::spent::{BilledTier, Spent};
 
-use super::settlement::{CallEnd, EndedCall, GuardrailUse, ReservedCall, Settlement};
+use super::settlement::{CallEnd, EndedCall, GuardrailUse, ReservedCall, Settlement, TOKEN};
 use crate::call_price::CallPrice;
 use crate::telemetry::Telemetry;
 
@@ -38,20 +38,26 @@ impl CalledTarget {
         &self.price
     }
 
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
     pub(crate) fn identity(&self) -> u64 {
         self.identity
     }
 }
 
 /// The second of two calls, or the one that is given up. However the request ends, its row is written once:
-/// void if it was not sent or was refused, else with the tokens that it read, because what it wrote is not
-/// known.
+/// void if it was not sent or was refused, else with the tokens that it read, and those of the text
+/// that was received.
 #[derive(Debug)]
 pub(crate) struct SpareCall {
     at: CalledTarget,
     model: String,
     /// Tokens that it reads.
     read: u64,
+    /// Bytes of text that it has written.
+    written: usize,
     series: Option<Arc<str>>,
     telemetry: Arc<Telemetry>,
     began: Instant,
@@ -82,7 +88,12 @@ impl SpareCall {
             None => SpareEnd::Unaccounted,
         };
         let (telemetry, began) = (Arc::clone(telemetry), Instant::now());
-        Self { at, model, read, series, telemetry, began, end }
+        Self { at, model, read, written: 0, series, telemetry, began, end }
+    }
+
+    /// Notes the text that it has written, in bytes.
+    pub(crate) fn wrote(&mut self, bytes: usize) {
+        self.written = bytes;
     }
 
     /// The call of this target is the one that is given up.
@@ -112,6 +123,7 @@ impl SpareCall {
         (reserved.read, reserved.price) = (self.read, Some(self.at.price.clone()));
         let settlement = Settlement::of(None);
         settlement.sends();
+        settlement.wrote(self.written);
         let attempt_log = AttemptLog {
             target: Arc::clone(&self.at.label),
             region: self.at.region.clone(),
@@ -143,7 +155,8 @@ impl Drop for SpareCall {
             SpareEnd::Unaccounted => {}
             SpareEnd::Reserved(reserved) => self.settle(*reserved, CallEnd::CutOff),
         }
-        let usage = TokenUsage { input_tokens: self.read, ..TokenUsage::default() };
+        let output_tokens = u64::try_from(self.written).unwrap_or(u64::MAX).div_ceil(TOKEN);
+        let usage = TokenUsage { input_tokens: self.read, output_tokens, ..TokenUsage::default() };
         let cost = self.at.price.cost(usage, BilledTier::Standard);
         self.telemetry.metrics.given_up(self.series.as_ref(), usage, cost);
     }

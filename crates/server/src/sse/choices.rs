@@ -9,11 +9,12 @@ use std::task::{Context, Poll};
 use async_stream::stream;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{LocalBoxStream, StreamExt};
-use translate::answer_stream::{AnswerStream, Progress, replay};
+use translate::answer_stream::{AnswerStream, Progress, Truncated, replay};
 use translate::reasoning::SavedTurn;
 use translate::spent::Spent;
 use translate::upstream::UpstreamEvents;
 
+use super::continuation::{self, Continue, Seam};
 use super::frames::{CHUNK, StartedStream, broken, step};
 use crate::arrival::arrived;
 use crate::call_price::{CallPrice, priced};
@@ -22,7 +23,7 @@ use crate::error::GatewayError;
 use crate::json_schema::{Conformity, StreamValidator};
 use crate::reasoning_store::ReasoningStore;
 use crate::request::context::{of_quota, unix_seconds};
-use crate::request::settlement::Settlement;
+use crate::request::settlement::{ContinuedBy, Settlement};
 use crate::request::stream_end::logged;
 use bedrock::{Failure, Frame, FrameKind, SSE_EVENT};
 use routing::InFlight;
@@ -42,6 +43,8 @@ pub(crate) struct Choice<S> {
     /// The call, for its target's health and usage.
     pub(crate) in_flight: InFlight,
     pub(crate) price: Option<CallPrice>,
+    /// The way to continue a stream that breaks off.
+    pub(crate) continues: Option<Continue>,
 }
 
 /// The source of an answer.
@@ -80,6 +83,8 @@ struct Answer<S> {
 pub(super) enum Piece {
     Frame(Frame),
     Whole(Bytes),
+    /// The frames that follow are of a call that continues the one before.
+    Seam(Box<Seam>),
 }
 
 /// A piece of an answer; `None` is its end.
@@ -99,8 +104,8 @@ impl<S: AnswerStream> Choices<S> {
         (reasoning, settlement): (ReasoningStore, Arc<Settlement>),
         cost: UsageCost,
     ) -> Self {
-        let answer = |Choice { source, translator, in_flight, price }| {
-            let (pieces, upstream) = pieces(source);
+        let answer = |Choice { source, translator, in_flight, price, continues }| {
+            let (pieces, upstream) = pieces(source, continues);
             Answer { pieces, upstream, translator, in_flight, price }
         };
         let answers = choices.into_iter().map(answer).collect();
@@ -140,6 +145,13 @@ impl<S: AnswerStream> Choices<S> {
         out: &mut BytesMut,
     ) -> Result<(), GatewayError> {
         let Self { answers, validator, reasoning, settlement, .. } = self;
+        let piece = match piece {
+            Some(Ok(Piece::Seam(seam))) => {
+                settlement.continued(answers[at].continued(*seam));
+                return Ok(());
+            }
+            other => other,
+        };
         if let Some(Ok(Piece::Frame(Frame { kind: FrameKind::Event(name), payload }))) = &piece {
             let wrapping = match &**name {
                 "contentBlockDelta" => Some(WRAPPING),
@@ -246,6 +258,14 @@ impl<S: AnswerStream> Answer<S> {
         priced(self.price.as_ref(), self.translator.spent())
     }
 
+    /// Goes on with another call.
+    fn continued(&mut self, Seam { by, in_flight }: Seam) -> ContinuedBy {
+        self.in_flight.broke_off(&GatewayError::from(Truncated));
+        (self.in_flight, self.price) = (in_flight, Some(by.price.clone()));
+        self.translator.continued(&by.label);
+        by
+    }
+
     async fn take(
         &mut self,
         piece: Next,
@@ -275,6 +295,7 @@ impl<S: AnswerStream> Answer<S> {
                     Err(error) => return Err(error),
                 }
             }
+            Some(Ok(Piece::Seam(_))) => return Ok(State::More),
             Some(Ok(Piece::Whole(body))) => {
                 let answer = serde_json::from_slice(&body).map_err(GatewayError::Unreadable)?;
                 replay(answer, &mut self.translator, out)?
@@ -315,12 +336,16 @@ fn blamed(in_flight: &mut InFlight, error: GatewayError) -> GatewayError {
 /// One stream for the whole answer, so that its idle limit keeps counting while others are read.
 fn pieces(
     source: AnswerSource,
+    continues: Option<Continue>,
 ) -> (LocalBoxStream<'static, Result<Piece, Failure>>, Option<UpstreamEvents>) {
     match source {
         AnswerSource::Whole(body) => {
             (futures_util::stream::iter([Ok(Piece::Whole(body))]).boxed_local(), None)
         }
         AnswerSource::Live(begun) => {
+            if let Some(continues) = continues {
+                return (continuation::pieces(*begun, continues).boxed_local(), None);
+            }
             let StartedStream { first, mut rest, upstream } = *begun;
             let pieces = stream! {
                 yield Ok(Piece::Frame(first));

@@ -51,6 +51,8 @@ pub(crate) struct AccessLine {
     pub(crate) cost: Option<CostUsd>,
     /// Calls of guardrails, and their units.
     pub(crate) guardrails: (u64, u64),
+    /// Whether another call went on with the answer, which had broken off.
+    pub(crate) is_continued: bool,
     /// The part that kept answers have in it.
     pub(crate) cache: Option<CacheResult>,
     pub(crate) first_byte: Option<Duration>,
@@ -253,6 +255,9 @@ impl fmt::Display for Text<'_> {
         if let Some(cache) = line.cache {
             write!(f, " cache={}", cache.name())?;
         }
+        if line.is_continued {
+            f.write_str(" continued=true")?;
+        }
         line.trace.map_or(Ok(()), |trace| write!(f, " trace={trace:032x}"))
     }
 }
@@ -309,6 +314,9 @@ impl fmt::Display for Members<'_> {
         if let Some(cache) = line.cache {
             write!(f, r#","cache":"{}""#, cache.name())?;
         }
+        if line.is_continued {
+            f.write_str(r#","continued":true"#)?;
+        }
         line.trace.map_or(Ok(()), |trace| write!(f, r#","trace_id":"{trace:032x}""#))
     }
 }
@@ -348,6 +356,7 @@ mod tests {
             output: 4,
             cost: Some(CostUsd(1_500_000)),
             guardrails: (0, 0),
+            is_continued: true,
             cache: Some(CacheResult::Miss),
             first_byte: Some(Duration::from_micros(1_500)),
             total: Duration::from_micros(2_500),
@@ -389,6 +398,7 @@ mod tests {
             "error=-",
             "hedge=won",
             "cache=miss",
+            "continued=true",
         ] {
             assert_eq!(text.matches(&format!(" {field}")).count(), 1, "{field} in {text}");
         }

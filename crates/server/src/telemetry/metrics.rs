@@ -174,6 +174,33 @@ pub(crate) struct EndedRequest<'r> {
     pub(crate) cache: Option<CacheResult>,
 }
 
+/// The end of an attempt to continue a stream that broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ContinuationResult {
+    /// Another call goes on with it.
+    Continued,
+    /// No other target answered.
+    Failed,
+    /// A limit of the caller has no room for another call.
+    Refused,
+    /// The name has no other target.
+    NoTarget,
+}
+
+impl ContinuationResult {
+    pub(super) const ALL: [Self; 4] =
+        [Self::Continued, Self::Failed, Self::Refused, Self::NoTarget];
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Continued => "continued",
+            Self::Failed => "failed",
+            Self::Refused => "refused",
+            Self::NoTarget => "no_target",
+        }
+    }
+}
+
 /// The part that kept answers have in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CacheResult {
@@ -214,6 +241,7 @@ pub(crate) struct Metrics {
     fallbacks: [Counter; FallbackReason::ALL.len()],
     hedges: [Counter; HedgeResult::ALL.len()],
     cache: [Counter; CacheResult::ALL.len()],
+    continuations: [Counter; ContinuationResult::ALL.len()],
     errors: SeriesTable<&'static str, Counter>,
     ignored: SeriesTable<&'static str, Counter>,
     /// Batches that have ended.
@@ -382,6 +410,13 @@ impl Metrics {
     ) {
         let model = model.map_or_else(|| Arc::from(OTHER), Arc::clone);
         self.models.with(&model, || Arc::from(OTHER), |series| series.count(usage, cost));
+    }
+
+    /// Counts an attempt to continue a stream.
+    pub(crate) fn continued(&self, result: ContinuationResult) {
+        if let Some(count) = self.continuations.get(result as usize) {
+            count.add(1);
+        }
     }
 
     /// Counts the end of a reservation.

@@ -23,6 +23,7 @@ mod clock;
 mod completions;
 mod configured;
 mod console_page;
+mod continued;
 mod costs;
 mod count;
 mod cpu_time;

@@ -284,6 +284,10 @@ impl<S: Reads> AnswerStream for S {
         Ok(Progress { reasoning: None, answer: reader.end(out)? })
     }
 
+    fn continued(&mut self, target: &str) {
+        self.reader_mut().writer_mut().continued(target);
+    }
+
     fn judged(&mut self, word: Option<&'static str>, out: &mut BytesMut) -> Written {
         let writer = self.reader_mut().writer_mut();
         writer.judged(word);

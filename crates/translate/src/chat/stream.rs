@@ -205,6 +205,10 @@ impl AnswerWriter for ChunkWriter {
         self.tier = response::tier(metadata.service_tier.as_ref(), reply);
     }
 
+    fn continued(&mut self, target: &str) {
+        self.outcrop.continued_at = Some(target.to_owned());
+    }
+
     fn judged(&mut self, word: Option<&'static str>) {
         self.outcrop.structured_output = word;
     }

@@ -179,6 +179,10 @@ impl AnswerStream for CompletionStream {
         Ok(Progress::default())
     }
 
+    fn continued(&mut self, target: &str) {
+        self.outcrop.continued_at = Some(target.to_owned());
+    }
+
     /// No format can be requested, so that no answer is validated.
     fn judged(&mut self, _: Option<&'static str>, _: &mut BytesMut) -> Result<(), Unwritable> {
         Ok(())

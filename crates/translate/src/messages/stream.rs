@@ -127,6 +127,12 @@ impl AnswerStream for MessagesStream {
         }
     }
 
+    fn continued(&mut self, target: &str) {
+        if let Source::Converse(stream) = &mut self.0 {
+            stream.continued(target);
+        }
+    }
+
     fn judged(&mut self, word: Option<&'static str>, out: &mut BytesMut) -> Written {
         match &mut self.0 {
             Source::Converse(stream) => stream.judged(word, out),

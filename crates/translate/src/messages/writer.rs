@@ -299,6 +299,10 @@ impl AnswerWriter for MessageWriter {
         response::trace(metadata.trace, &mut self.outcrop);
     }
 
+    fn continued(&mut self, target: &str) {
+        self.outcrop.continued_at = Some(target.to_owned());
+    }
+
     fn judged(&mut self, word: Option<&'static str>) {
         self.outcrop.structured_output = word;
     }

@@ -28,7 +28,7 @@ models:
     cooldown: { in_a_row: 2 }
     fallbacks: { general: [plain, claude-x], content_policy: [own] }
     targets: [{ model: c.d, order: 1, rpm: 60, tpm: 100000 }, { model: e.f, order: 2 }]
-  alone: { model: g.h, cooldown: off, hedge: { after: 0.8 }, fallbacks: { general: [] } }
+  alone: { model: g.h, cooldown: off, hedge: { after: 0.8 }, continue_streams: on, fallbacks: { general: [] } }
   claude-*: { model: anthropic.claude-*, hedge: { after: p90, max_extra: 0.1 } }
 "#;
     let config = Config::load(&directory.sources(yaml)).unwrap();
@@ -48,6 +48,7 @@ models:
         affinity: Affinity::Off,
         tag_filter: TagFilter::Off,
         hedge: None,
+        continue_streams: false,
     };
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let fallbacks = Fallbacks {
@@ -65,6 +66,7 @@ models:
         cooldown: Some(Cooldown { in_a_row: 2, ..cooldown }),
         tag_filter: TagFilter::Off,
         hedge: None,
+        continue_streams: false,
     };
     assert_eq!(group("own").balance, own);
     assert_eq!(group("own").fallbacks.general, names(&["plain", "claude-x"]));
@@ -77,7 +79,8 @@ models:
     assert_eq!((second.order, second.rpm, second.tpm), (2, None, None));
     let hedge = |after, max_extra| Some(Hedge { after, max_extra: Thousandths(max_extra) });
     let late = HedgeDelay::Fixed(Duration::from_millis(800));
-    let alone = Balance { cooldown: None, hedge: hedge(late, 50), ..general };
+    let alone =
+        Balance { cooldown: None, hedge: hedge(late, 50), continue_streams: true, ..general };
     assert_eq!(group("alone").balance, alone);
     assert_eq!(group("claude-*").balance.hedge, hedge(HedgeDelay::Percentile(90), 100));
     assert!(group("alone").fallbacks.general.is_empty());

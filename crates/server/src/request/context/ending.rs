@@ -7,7 +7,7 @@ use access::ledger::Refusal;
 use routing::catalogue::Day;
 
 use super::RequestContext;
-use crate::request::settlement::{CallEnd, EndedCall};
+use crate::request::settlement::{CallEnd, ContinuedBy, EndedCall};
 use crate::telemetry::access_log::{AccessLine, AccessLog};
 use crate::telemetry::metrics::{EndedRequest, ModelNamed, Outcome};
 use crate::telemetry::traces::{EndedTrace, RequestStep};
@@ -16,6 +16,22 @@ use crate::telemetry::traces::{EndedTrace, RequestStep};
 const MASTER: &str = "master";
 
 impl RequestContext {
+    /// Takes the call that went on with the answer for the one of the request.
+    fn goes_on(&mut self) {
+        let Some(ContinuedBy { label, region, price, attempts, made }) =
+            self.settlement.take_continued()
+        else {
+            return;
+        };
+        self.is_continued = true;
+        if let Some(log) = &mut self.attempt_log {
+            (log.target, log.region) = (label, region);
+            log.attempts += attempts;
+            log.made.extend(made);
+        }
+        self.is_priced_by(&price);
+    }
+
     /// Ends the reservations of the calls.
     fn account(&mut self) {
         if let Some((spare, model)) = self.spare.take() {
@@ -122,6 +138,7 @@ impl Drop for RequestContext {
         } else if self.outcome == Outcome::ClientClosed && self.cut.has_come() {
             (self.status, self.outcome) = (503, Outcome::Shutdown);
         }
+        self.goes_on();
         self.account();
         self.count();
         self.log();
@@ -165,6 +182,7 @@ impl RequestContext {
             output: usage.output_tokens,
             cost: self.spent.cost(),
             guardrails: (guardrails.calls, guardrails.units.total()),
+            is_continued: self.is_continued,
             cache: self.cache,
             first_byte: self.ttft,
             total: self.started.elapsed(),

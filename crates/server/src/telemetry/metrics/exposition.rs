@@ -14,7 +14,8 @@ use super::process::ProcessUse;
 use super::scrape::Scrape;
 use super::values::Histogram;
 use super::{
-    CacheResult, Metrics, Outcome, RequestSeries, STATUS_CLASSES, SettlementKind, batches,
+    CacheResult, ContinuationResult, Metrics, Outcome, RequestSeries, STATUS_CLASSES,
+    SettlementKind, batches,
 };
 use crate::panic_guard;
 
@@ -240,6 +241,10 @@ fn upstream(metrics: &Metrics, scrape: &Scrape, out: &mut Writer<'_>) -> Result 
     out.counters(("outcrop_fallbacks", "Further attempts at fallbacks"), fallbacks)?;
     let hedges = HedgeResult::ALL.iter().zip(&metrics.hedges);
     let hedges = hedges.map(|(end, count)| ([("result", end.name())], count.get()));
+    let continuations = ContinuationResult::ALL.iter().zip(&metrics.continuations);
+    let continuations = continuations.map(|(end, count)| ([("result", end.name())], count.get()));
+    let about = ("outcrop_continuations", "Streams that broke off and could be continued");
+    out.counters(about, continuations)?;
     out.counters(("outcrop_hedges", "Second calls beside late ones"), hedges)?;
     let labelled = || {
         scrape.targets.iter().map(|(target, state)| {
