@@ -187,7 +187,7 @@ async fn what_cannot_be_searched_is_refused_with_its_place() {
     }
     let made = rig.send(Method::POST, "/v1/vector_stores", "{}".into()).await;
     let message = made.json()["error"]["message"].as_str().unwrap().to_owned();
-    assert!(made.status == 404 && message.contains("KNOWLEDGE_BASE_ID/search"), "{message}");
+    assert!(made.status == 501 && message.contains("KNOWLEDGE_BASE_ID/search"), "{message}");
     rig.stop().await;
 }
 

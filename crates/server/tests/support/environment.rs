@@ -60,7 +60,7 @@ fn account(variables: &[(&str, &str)]) -> Value {
     serde_json::from_str(report).unwrap()
 }
 
-fn urls(hosts: [&str; 5]) -> Value {
+fn urls(hosts: [&str; 9]) -> Value {
     json!(hosts.map(|host| format!("https://{host}")))
 }
 
@@ -68,7 +68,7 @@ const FIPS: (&str, &str) = ("AWS_USE_FIPS_ENDPOINT", "true");
 const DUAL: (&str, &str) = ("AWS_USE_DUALSTACK_ENDPOINT", "true");
 
 /// Region, settings, and the host of every service.
-type Hosts = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 5]);
+type Hosts = (&'static str, &'static [(&'static str, &'static str)], [&'static str; 9]);
 
 const HOSTS: [Hosts; 6] = [
     (
@@ -80,6 +80,10 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-agent-runtime.us-east-1.amazonaws.com",
             "bedrock-agent.us-east-1.amazonaws.com",
             "bedrock-mantle.us-east-1.api.aws",
+            "bedrock-agentcore.us-east-1.amazonaws.com",
+            "bedrock-agentcore-control.us-east-1.amazonaws.com",
+            "bedrock-data-automation.us-east-1.amazonaws.com",
+            "bedrock-data-automation-runtime.us-east-1.amazonaws.com",
         ],
     ),
     (
@@ -91,6 +95,10 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-agent-runtime-fips.us-west-2.amazonaws.com",
             "bedrock-agent-fips.us-west-2.amazonaws.com",
             "bedrock-mantle-fips.us-west-2.api.aws",
+            "bedrock-agentcore-fips.us-west-2.amazonaws.com",
+            "bedrock-agentcore-control-fips.us-west-2.amazonaws.com",
+            "bedrock-data-automation-fips.us-west-2.amazonaws.com",
+            "bedrock-data-automation-runtime-fips.us-west-2.amazonaws.com",
         ],
     ),
     (
@@ -102,6 +110,10 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-agent-runtime.eu-west-1.api.aws",
             "bedrock-agent.eu-west-1.api.aws",
             "bedrock-mantle.eu-west-1.api.aws",
+            "bedrock-agentcore.eu-west-1.api.aws",
+            "bedrock-agentcore-control.eu-west-1.api.aws",
+            "bedrock-data-automation.eu-west-1.api.aws",
+            "bedrock-data-automation-runtime.eu-west-1.api.aws",
         ],
     ),
     (
@@ -113,6 +125,10 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-agent-runtime-fips.us-east-1.api.aws",
             "bedrock-agent-fips.us-east-1.api.aws",
             "bedrock-mantle-fips.us-east-1.api.aws",
+            "bedrock-agentcore-fips.us-east-1.api.aws",
+            "bedrock-agentcore-control-fips.us-east-1.api.aws",
+            "bedrock-data-automation-fips.us-east-1.api.aws",
+            "bedrock-data-automation-runtime-fips.us-east-1.api.aws",
         ],
     ),
     (
@@ -124,6 +140,10 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-agent-runtime.us-gov-west-1.amazonaws.com",
             "bedrock-agent.us-gov-west-1.amazonaws.com",
             "bedrock-mantle.us-gov-west-1.api.aws",
+            "bedrock-agentcore.us-gov-west-1.amazonaws.com",
+            "bedrock-agentcore-control.us-gov-west-1.amazonaws.com",
+            "bedrock-data-automation.us-gov-west-1.amazonaws.com",
+            "bedrock-data-automation-runtime.us-gov-west-1.amazonaws.com",
         ],
     ),
     (
@@ -135,6 +155,10 @@ const HOSTS: [Hosts; 6] = [
             "bedrock-agent-runtime.cn-north-1.amazonaws.com.cn",
             "bedrock-agent.cn-north-1.amazonaws.com.cn",
             "bedrock-mantle.cn-north-1.api.amazonwebservices.com.cn",
+            "bedrock-agentcore.cn-north-1.amazonaws.com.cn",
+            "bedrock-agentcore-control.cn-north-1.amazonaws.com.cn",
+            "bedrock-data-automation.cn-north-1.amazonaws.com.cn",
+            "bedrock-data-automation-runtime.cn-north-1.amazonaws.com.cn",
         ],
     ),
 ];
@@ -178,6 +202,10 @@ fn endpoint_overrides_are_found_like_the_sdk_finds_them() {
         ("AWS_ENDPOINT_URL_BEDROCK_AGENT_RUNTIME", "http://127.0.0.1:3"),
         ("AWS_ENDPOINT_URL_BEDROCK_AGENT", "http://127.0.0.1:4"),
         ("AWS_ENDPOINT_URL_BEDROCK_MANTLE", "http://127.0.0.1:5"),
+        ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE", "http://127.0.0.1:6"),
+        ("AWS_ENDPOINT_URL_BEDROCK_AGENTCORE_CONTROL", "http://127.0.0.1:7"),
+        ("AWS_ENDPOINT_URL_BEDROCK_DATA_AUTOMATION", "http://127.0.0.1:8"),
+        ("AWS_ENDPOINT_URL_BEDROCK_DATA_AUTOMATION_RUNTIME", "http://127.0.0.1:10"),
     ];
     let common = ("AWS_ENDPOINT_URL", "http://127.0.0.1:9");
     let ours = [
@@ -186,12 +214,17 @@ fn endpoint_overrides_are_found_like_the_sdk_finds_them() {
         "http://127.0.0.1:3",
         "http://127.0.0.1:4",
         "http://127.0.0.1:5",
+        "http://127.0.0.1:6",
+        "http://127.0.0.1:7",
+        "http://127.0.0.1:8",
+        "http://127.0.0.1:10",
     ];
     let report = account(&[&[region, common], &own[..]].concat());
     assert_eq!(report["endpoints"], json!(ours), "{report}");
 
     let report = account(&[region, common, own[1]]);
-    let expected = [common.1, own[1].1, common.1, common.1, common.1];
+    let mut expected = [common.1; 9];
+    expected[1] = own[1].1;
     assert_eq!(report["endpoints"], json!(expected), "{report}");
 
     let ignore = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
@@ -213,13 +246,8 @@ fn a_profiles_services_section_counts() {
     );
     let path = file.path.to_str().unwrap();
     let report = account(&[("AWS_CONFIG_FILE", path), ("AWS_PROFILE", "dev")]);
-    let expected = [
-        "http://127.0.0.1:5/x",
-        "http://127.0.0.1:9",
-        "http://127.0.0.1:9",
-        "http://127.0.0.1:6",
-        "http://127.0.0.1:9",
-    ];
+    let mut expected = ["http://127.0.0.1:9"; 9];
+    (expected[0], expected[3]) = ("http://127.0.0.1:5/x", "http://127.0.0.1:6");
     assert_eq!(report["endpoints"], json!(expected), "{report}");
     assert_eq!(report["source"], "profile dev");
 }

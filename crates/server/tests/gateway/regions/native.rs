@@ -199,7 +199,7 @@ async fn calls_with_a_common_beginning_stay_with_one_target() {
         for operation in OPERATIONS {
             let path = format!("/bedrock/model/all/{operation}");
             let mut homes = BTreeSet::new();
-            for prefix in 0..12 {
+            for prefix in 0..24 {
                 let mut seen = BTreeSet::new();
                 for question in 0..4 {
                     let body = long(prefix, prefix % 2 == 0, operation, question).to_string();
