@@ -76,6 +76,7 @@ impl Dispatch<'_> {
         self.group.balance.hedge.is_some()
             && self.group.len() > 1
             && self.terms.purpose == CallPurpose::Model
+            && !self.target.model.profile.has_effects()
     }
 
     /// Calls the target, and another one if no answer has begun in time.

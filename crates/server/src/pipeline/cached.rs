@@ -73,10 +73,13 @@ impl CachedCall {
         if has_state || refers || admitted.options().mode != CallMode::Send {
             return None;
         }
+        let targets = route.targets();
+        if targets.iter().any(|(target, _)| target.model.profile.has_effects()) {
+            return None;
+        }
         let who = owner(admitted.admission().principal());
         let options = format!("{:?}", admitted.options());
-        let targets: Vec<String> = route
-            .targets()
+        let targets: Vec<String> = targets
             .iter()
             .map(|(target, _)| {
                 format!("{} {:?} {:?}", target.label, target.guardrail, target.params)

@@ -137,6 +137,12 @@ async fn what_is_not_whole_or_not_the_same_is_not_kept() {
     }
     let policy = [("x-outcrop-unsupported-params", "drop")];
     assert_eq!(cache(&rig.chat_with(&policy, &ask("one", true)).await).1, Some("miss"));
+    // An agent may do more than answer.
+    for _ in 0..2 {
+        let request =
+            json!({ "model": "agent/EMULAAGENT/LIVE", "messages": ask("one", false)["messages"] });
+        assert_eq!(cache(&rig.chat(&request).await), (200, None));
+    }
     // A stored response has an id of its own.
     for _ in 0..2 {
         let body = json!({ "model": NOVA, "input": "one" }).to_string();

@@ -102,6 +102,12 @@ impl Profile {
         Some(SurfaceEndpoint { host, api, base: self.mantle_base })
     }
 
+    /// Whether a call may do something besides answering, as an agent or a flow may: it is made once for each request.
+    pub fn has_effects(&self) -> bool {
+        let api = self.surface_endpoint().map(|endpoint| endpoint.api);
+        matches!(api, Some(SurfaceApi::Agent | SurfaceApi::Flow))
+    }
+
     /// The address for requests of Anthropic's API in their own body, where the surface has it.
     pub fn messages_endpoint(&self) -> Option<SurfaceEndpoint> {
         let (host, apis) = self.surface_apis()?;
