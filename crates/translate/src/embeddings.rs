@@ -186,7 +186,7 @@ impl Body<'_> {
         }
     }
 
-    /// What the call is billed by besides tokens.
+    /// The unit of the call's price besides tokens.
     pub fn bill(&self) -> Option<MediumBill> {
         match self {
             Self::Medium(body) => Some(body.bill()),

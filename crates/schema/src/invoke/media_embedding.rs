@@ -104,7 +104,7 @@ pub struct NovaBytes<'a> {
     pub bytes: &'a str,
 }
 
-/// How a video's sound and pictures are embedded.
+/// The vectors of a video: one for its sound and pictures.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum NovaMode {

@@ -170,13 +170,7 @@ fn cooldown(section: &mut Section<'_>, scope: Scope, place: &mut Option<Cooldown
         (Some(Node { value: Value::Map(entries), .. }), _) => entries,
         (None | Some(Node { value: Value::Null, .. }), Scope::AllNames) => Vec::new(),
         (None | Some(Node { value: Value::Null, .. }), Scope::OneName) => return,
-        (Some(node), _) => {
-            let Some((on, origin)) = section.read_node(&path, node, switch_or_keys) else { return };
-            *place = on.then(|| place.unwrap_or_default());
-            let shown = if on { Affinity::On } else { Affinity::Off }.show();
-            section.reading.provenance.tell(&path, shown, origin);
-            return;
-        }
+        (Some(node), _) => return switched(section, &path, node, place),
     };
     let mut told = place.unwrap_or_default();
     section.child(format!("{path}."), entries, |section| {
@@ -209,13 +203,7 @@ fn hedge(section: &mut Section<'_>, scope: Scope, place: &mut Option<Hedge>) {
             }
             return;
         }
-        Some(node) => {
-            let Some((on, origin)) = section.read_node(&path, node, switch_or_keys) else { return };
-            *place = on.then(|| place.unwrap_or_default());
-            let shown = if on { Affinity::On } else { Affinity::Off }.show();
-            section.reading.provenance.tell(&path, shown, origin);
-            return;
-        }
+        Some(node) => return switched(section, &path, node, place),
     };
     let mut told = place.unwrap_or_default();
     section.child(format!("{path}."), entries, |section| {
@@ -237,6 +225,19 @@ fn hedge_delay(value: &Value) -> Result<HedgeDelay, Expected> {
         return percentage.map(HedgeDelay::Percentile).ok_or(EXPECTED);
     }
     parsers::span(value).map(HedgeDelay::Fixed).map_err(|_| EXPECTED)
+}
+
+/// Turns on or off what could have keys below it.
+fn switched<T: Copy + Default>(
+    section: &mut Section<'_>,
+    path: &str,
+    node: Node,
+    place: &mut Option<T>,
+) {
+    let Some((on, origin)) = section.read_node(path, node, switch_or_keys) else { return };
+    *place = on.then(|| place.unwrap_or_default());
+    let shown = if on { Affinity::On } else { Affinity::Off }.show();
+    section.reading.provenance.tell(path, shown, origin);
 }
 
 fn switch_or_keys(value: &Value) -> Result<bool, Expected> {

@@ -49,9 +49,8 @@ impl<D: Dialect> ContinuedStream<D> {
         call: &PendingCall<D>,
         context: &RequestContext,
     ) -> Option<Self> {
-        let is_one = call.questions == 1 && call.context.choices == 1;
         let is_stream = call.context.operation.kind() == Kind::Stream;
-        if !dispatch.continues_streams() || !is_one || !is_stream || call.guard().is_some() {
+        if !dispatch.continues_streams() || !is_stream || !call.is_single() {
             return None;
         }
         let translated = call.translated.as_ref().ok()?;

@@ -41,9 +41,8 @@ impl HedgeTerms {
         call: &PendingCall<D>,
         context: &RequestContext,
     ) -> Option<Self> {
-        let is_one = call.questions == 1 && call.context.choices == 1;
         let is_job = context.head().is_some_and(|head| head.running().is_some());
-        if !dispatch.may_hedge() || !is_one || is_job || call.guard().is_some() {
+        if !dispatch.may_hedge() || is_job || !call.is_single() {
             return None;
         }
         Some(Self::with_suffix::<D>(SUFFIX, admitted, dispatch, context))

@@ -213,6 +213,13 @@ impl<D: Dialect> PendingCall<D> {
         self.translated.as_ref().ok().and_then(|translated| translated.guard.clone())
     }
 
+    /// Whether the request is one call, with no guardrail around it.
+    pub(super) fn is_single(&self) -> bool {
+        let is_guarded =
+            self.translated.as_ref().is_ok_and(|translated| translated.guard.is_some());
+        self.questions == 1 && self.context.choices == 1 && !is_guarded
+    }
+
     /// The body for a target; translated again only if the last translation does not fit it.
     pub(super) async fn for_target(
         &mut self,

@@ -36,7 +36,7 @@ pub enum MediumBody<'a> {
 }
 
 impl MediumBody<'_> {
-    /// What the call is billed by.
+    /// The unit of the call's price.
     pub(super) fn bill(&self) -> MediumBill {
         match self {
             Self::Nova(body) => match body.single_embedding_params.medium {
@@ -52,7 +52,7 @@ impl MediumBody<'_> {
     }
 }
 
-/// What a call with a medium is billed by.
+/// The unit of the price of a call with a medium.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MediumBill {
     /// An image, where its model has a price for one.
@@ -212,7 +212,7 @@ fn of_url<'a>(kind: Kind, url: &'a str, param: &str) -> Result<Medium<'a>, Inval
     Ok(Medium { kind, format, data, url: Some(url) })
 }
 
-/// What a shape takes.
+/// The inputs of a shape.
 struct Taken {
     kinds: &'static [Kind],
     /// Whether one vector may stand for a text and an image.
