@@ -1,4 +1,4 @@
-"""boto3 against `outcrop emulate`: S3's operations, and batch jobs that read and write there."""
+"""boto3 against `outcrop emulate`: S3's operations, batch jobs that read and write there, and what a gateway leaves there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import uuid
 from typing import Any
 
 import boto3
+import openai
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from outcrop_process import PATIENCE, Outcrop
 from samples import CLAUDE, NOVA
+from scripted import KEYS
 
 BUCKET = "boto3-files"
 ROLE = "arn:aws:iam::123456789012:role/batches"
@@ -255,3 +257,40 @@ def test_orders_that_make_no_job_are_refused(emulator: Outcrop) -> None:
         with pytest.raises(ClientError) as refused:
             started(emulator, [converse_record(1)], **wrong)
         assert code(refused) == ("ValidationException", 400), wrong
+
+
+CONFIG = "listen: 127.0.0.1:0\nfiles: { bucket: files-that-expire, prefix: kept/ }\n"
+
+
+def test_files_that_have_expired_are_removed_from_the_bucket(emulator: Outcrop) -> None:
+    s3 = made(emulator, "s3", s3={"addressing_style": "path"})
+
+    def keys() -> set[str]:
+        return {each["Key"] for each in s3.list_objects_v2(Bucket="files-that-expire").get("Contents", [])}
+
+    settings = {"environment": {**KEYS, "AWS_ENDPOINT_URL": emulator.url}, "files": {"outcrop.yaml": CONFIG}}
+    with Outcrop(["--config", "outcrop.yaml"], **settings) as gateway:
+        client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE)
+        seconds = {"anchor": "created_at", "seconds": 3600}
+        over, later = (
+            client.files.create(file=("a.txt", b"granite"), purpose="user_data", expires_after=seconds)
+            for _ in range(2)
+        )
+        kept = client.files.create(file=("b.txt", b"basalt"), purpose="user_data")
+    before = keys()
+    marker = f"kept/files-expiring/{over.expires_at}/anonymous/{over.id}"
+    assert marker in before and len(before) == 8, before
+    # As if the file had been kept until 1970.
+    early = f"kept/files-expiring/0000000001/anonymous/{over.id}"
+    s3.put_object(Bucket="files-that-expire", Key=early)
+    s3.delete_object(Bucket="files-that-expire", Key=marker)
+    foreign = "kept/files-expiring/0000000000/a-note.txt"
+    s3.put_object(Bucket="files-that-expire", Key=foreign)
+    with Outcrop(["--config", "outcrop.yaml"], **settings) as gateway:
+        until = time.monotonic() + PATIENCE
+        while any(over.id in key for key in keys()):
+            assert time.monotonic() < until, keys()
+            time.sleep(0.1)
+        assert keys() == {key for key in before if over.id not in key} | {foreign}
+        client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="any", max_retries=0, timeout=PATIENCE)
+        assert {file.id for file in client.files.list()} == {later.id, kept.id}

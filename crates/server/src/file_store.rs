@@ -1,10 +1,12 @@
 //! Files of callers in a bucket of S3: the content under one key, a small record about it under another. A file is
-//! its sender's alone; keys of objects begin with the sender's own folder.
+//! its sender's alone; keys of objects begin with the sender's own folder. A file that expires has a marker besides, whose
+//! key begins with the time, so that expired files are found without reading the records of all.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use access::Principal;
 use bedrock::{Bucket, Upload, UpstreamResponse, WriteCondition, encode_segment};
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,10 @@ const RECORD: usize = 16 * 1024;
 const MOST: usize = 100_000;
 /// Records that a list reads at a time.
 const AT_ONCE: usize = 16;
+/// Folder of the markers of files that expire.
+const EXPIRING: &str = "files-expiring/";
+/// Most markers that are looked at together.
+const MARKERS: usize = 1000;
 
 /// The files of one caller.
 #[derive(Debug, Clone)]
@@ -99,6 +105,44 @@ pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Removes the files of all callers whose time is over, up to [`MARKERS`] of them; returns how many. Other processes may do
+/// the same: what is gone already stays so.
+///
+/// # Errors
+/// The bucket fails; what is left is removed the next time.
+pub(crate) async fn remove_expired(bucket: &Bucket, now: u64) -> Result<usize, GatewayError> {
+    // In the order of their times, because keys are listed in the order of their text.
+    let keys = bucket.keys(EXPIRING, MARKERS).await.map_err(FileRefusal::from)?;
+    let expired = keys.iter().map_while(|key| match expiring_file(key) {
+        Some((at, ..)) if at > now => None,
+        found => Some((key, found)),
+    });
+    let mut removed = 0;
+    for (marker, found) in expired {
+        let Some((_, owner, id)) = found else {
+            log::warn!("{marker} is no marker of a file and is left");
+            continue;
+        };
+        FileStore::new(bucket.clone(), owner.to_owned()).remove(id).await?;
+        bucket.remove(marker).await.map_err(FileRefusal::from)?;
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// The key of a marker. Ten digits reach to the year 2286, so that the order of the text is that of the times.
+fn expiring_marker(at: u64, owner: &str, id: &str) -> String {
+    format!("{EXPIRING}{at:010}/{owner}/{id}")
+}
+
+/// Time, owner and id in the key of a marker.
+fn expiring_file(marker: &str) -> Option<(u64, &str, &str)> {
+    let (at, file) = marker.strip_prefix(EXPIRING)?.split_once('/')?;
+    let (owner, id) = file.split_once('/')?;
+    let is_file = !owner.is_empty() && is_file_id(id);
+    is_file.then_some((at.parse().ok()?, owner, id))
+}
+
 impl FileRecord {
     /// A record of a file that was just made.
     pub(crate) fn new(filename: String, purpose: String) -> Self {
@@ -128,8 +172,14 @@ impl FileStore {
         self.bucket.upload(&self.content(id))
     }
 
-    /// Keeps the record of a file whose content is written.
+    /// Keeps the record of a file whose content is written. The marker of its end comes first: no file that expires is
+    /// without one.
     pub(crate) async fn keep(&self, record: &FileRecord) -> Result<(), GatewayError> {
+        if let Some(at) = record.expires_at {
+            let marker = expiring_marker(at, &self.owner, &record.id);
+            let written = self.bucket.write(&marker, Bytes::new(), &WriteCondition::Always).await;
+            written.map_err(FileRefusal::from)?;
+        }
         let json = serde_json::to_vec(record);
         let json = json.map_err(|error| GatewayError::Internal(error.to_string()))?;
         let always = WriteCondition::Always;
@@ -234,6 +284,22 @@ mod tests {
         assert!(is_id(&id, PREFIX), "{id}");
         for text in ["file-", "file-../../x", "", &id[5..], &id.to_uppercase(), &format!("{id}0")] {
             assert!(!is_id(text, PREFIX), "{text}");
+        }
+    }
+
+    #[test]
+    fn markers_sort_by_time_and_name_their_file() {
+        let id = new_id(PREFIX);
+        let (early, late) =
+            (expiring_marker(999_999_999, "b", &id), expiring_marker(1_000_000_000, "a", &id));
+        assert!(early < late);
+        assert_eq!(expiring_file(&early), Some((999_999_999, "b", &*id)));
+        let foreign = ["files-expiring/1/x", "files-expiring/soon/a/file-1", "files/a/records/x"];
+        for key in foreign {
+            assert_eq!(expiring_file(key), None, "{key}");
+        }
+        for key in [format!("{EXPIRING}1//{id}"), format!("{EXPIRING}1/a/b/{id}")] {
+            assert_eq!(expiring_file(&key), None, "{key}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The engine: one thread of the process that works on batches, apart from the workers that serve clients. It finds
-//! the batches that are open by their markers, takes the leases that are free, and goes through each batch's steps.
+//! the batches that are open by their markers, takes the leases that are free, and goes through each batch's steps. It also
+//! removes files that have expired, most of which batches wrote.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 use actix_web::web::Data;
-use tokio::time::{sleep, timeout};
+use bedrock::Bucket;
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::calls::{self, CallProgress};
@@ -20,6 +22,7 @@ use super::store::{BatchStore, KnownBatch, OpenBatch, work_folder};
 use super::validate::{self, Sorted, is_of_line};
 use super::work::{Halt, HeldBatch, Work, now_ms};
 use crate::error::{FileRefusal, GatewayError};
+use crate::file_store;
 use crate::panic_guard;
 use crate::state::{Shared, Worker};
 
@@ -27,6 +30,8 @@ use crate::state::{Shared, Worker};
 const AT_ONCE: usize = 8;
 /// Time between two looks for batches without a bucket.
 const IDLE: Duration = Duration::from_secs(60);
+/// Time between two looks for files that have expired.
+const SWEEP: Duration = Duration::from_secs(600);
 /// Pause after a step that failed, at first; it doubles.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONG_PAUSE: Duration = Duration::from_secs(300);
@@ -60,12 +65,17 @@ impl Drop for BatchEngine {
 async fn search(worker: Data<Worker>) {
     let holder = Uuid::now_v7().simple().to_string();
     let running: Rc<RefCell<HashSet<String>>> = Rc::default();
+    let mut swept: Option<Instant> = None;
     loop {
         let now = worker.now();
         let poll = now.config.batches.poll;
         let pause = match worker.bucket(&now) {
             None => IDLE,
             Some(bucket) => {
+                if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
+                    swept = Some(Instant::now());
+                    sweep(bucket.clone());
+                }
                 let (worker, store, holder) =
                     (worker.clone(), BatchStore::new(bucket), holder.clone());
                 let work = Work { worker, store, holder, poll };
@@ -78,6 +88,17 @@ async fn search(worker: Data<Worker>) {
         // A new batch is begun at once.
         let _ = timeout(pause, worker.shared.new_batches.notified()).await;
     }
+}
+
+/// Removes files that have expired, beside the work on batches.
+fn sweep(bucket: Bucket) {
+    actix_rt::spawn(panic_guard::noted("the removal of expired files", async move {
+        match file_store::remove_expired(&bucket, file_store::unix_now()).await {
+            Ok(0) => {}
+            Ok(removed) => log::info!("{removed} expired files are removed"),
+            Err(error) => log::warn!("expired files are not removed: {error}"),
+        }
+    }));
 }
 
 /// Takes the leases that are free, and begins to work on their batches.
