@@ -3,6 +3,7 @@
 
 use bedrock::{Bucket, WriteCondition};
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 
 use super::state::{BatchApi, BatchState, Lease, id_prefix};
 use crate::error::{FileRefusal, GatewayError, KeptKind};
@@ -14,6 +15,8 @@ const STATE: usize = 4 * 1024 * 1024;
 const MOST: usize = 100_000;
 /// Most batches that are open at a time.
 const OPEN: usize = 10_000;
+/// States that a list reads at a time.
+const AT_ONCE: usize = 16;
 /// Times that a change is tried again because others changed the state meanwhile.
 const ATTEMPTS: usize = 5;
 
@@ -96,6 +99,16 @@ impl BatchStore {
         let keys = self.bucket.keys(&prefix, MOST).await.map_err(FileRefusal::from)?;
         let ids = keys.iter().filter_map(|key| key.strip_prefix(&folder)?.strip_suffix(".json"));
         Ok(ids.rev().map(ToOwned::to_owned).collect())
+    }
+
+    /// The states of an owner's batches, in the order of their ids. Those that were removed in the meantime are left out.
+    pub(crate) async fn states(
+        &self,
+        owner: &str,
+        ids: &[String],
+    ) -> Result<Vec<BatchState>, GatewayError> {
+        let found = stream::iter(ids).map(|id| self.read(owner, id)).buffered(AT_ONCE);
+        found.try_filter_map(async |known| Ok(known.map(|known| known.state))).try_collect().await
     }
 
     /// The files of a batch's caller.

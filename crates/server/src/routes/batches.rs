@@ -133,11 +133,7 @@ pub(crate) async fn list(
         }
         let has_more = ids.len() > limit;
         ids.truncate(limit);
-        let mut states = Vec::with_capacity(ids.len());
-        for id in &ids {
-            states.push(store.find(&owner, (API, id)).await?.state);
-        }
-        Ok(shown_page(&states, has_more))
+        Ok(shown_page(&store.states(&owner, &ids).await?, has_more))
     };
     let listed = listed.await;
     respond_without_call(context, listed)

@@ -137,11 +137,10 @@ pub(crate) async fn list(
         }
         let has_more = ids.len() > limit;
         ids.truncate(limit);
-        let mut data = Vec::with_capacity(ids.len());
-        for id in &ids {
-            data.push(shown(&store.find(&owner, (API, id)).await?.state, &http));
-        }
-        let (first, last) = (ids.first(), ids.last());
+        let states = store.states(&owner, &ids).await?;
+        let data: Vec<_> = states.iter().map(|state| shown(state, &http)).collect();
+        let id = |state: Option<&BatchState>| state.map(|state| state.id.clone());
+        let (first, last) = (id(states.first()), id(states.last()));
         Ok(json!({ "data": data, "has_more": has_more, "first_id": first, "last_id": last }))
     };
     let listed = listed.await;
