@@ -110,21 +110,19 @@ pub(crate) fn unix_now() -> u64 {
 ///
 /// # Errors
 /// The bucket fails; what is left is removed the next time.
-pub(crate) async fn remove_expired(bucket: &Bucket, now: u64) -> Result<usize, GatewayError> {
+pub(crate) async fn remove_expired(bucket: &Bucket) -> Result<usize, GatewayError> {
+    let (now, mut removed) = (unix_now(), 0);
     // In the order of their times, because keys are listed in the order of their text.
-    let keys = bucket.keys(EXPIRING, MARKERS).await.map_err(FileRefusal::from)?;
-    let expired = keys.iter().map_while(|key| match expiring_file(key) {
-        Some((at, ..)) if at > now => None,
-        found => Some((key, found)),
-    });
-    let mut removed = 0;
-    for (marker, found) in expired {
-        let Some((_, owner, id)) = found else {
+    for marker in bucket.keys(EXPIRING, MARKERS).await.map_err(FileRefusal::from)? {
+        let Some((at, owner, id)) = expiring_file(&marker) else {
             log::warn!("{marker} is no marker of a file and is left");
             continue;
         };
+        if at > now {
+            break;
+        }
         FileStore::new(bucket.clone(), owner.to_owned()).remove(id).await?;
-        bucket.remove(marker).await.map_err(FileRefusal::from)?;
+        bucket.remove(&marker).await.map_err(FileRefusal::from)?;
         removed += 1;
     }
     Ok(removed)

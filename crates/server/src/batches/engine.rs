@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use actix_rt::Arbiter;
 use actix_web::web::Data;
-use bedrock::Bucket;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::calls::{self, CallProgress};
@@ -49,6 +48,7 @@ impl BatchEngine {
         let (arbiter, shared) = (Arbiter::new(), Arc::clone(shared));
         arbiter.spawn_fn(move || {
             let worker = Data::new(Worker::new(shared));
+            actix_rt::spawn(sweep(worker.clone()));
             actix_rt::spawn(search(worker));
         });
         Self(arbiter)
@@ -65,17 +65,12 @@ impl Drop for BatchEngine {
 async fn search(worker: Data<Worker>) {
     let holder = Uuid::now_v7().simple().to_string();
     let running: Rc<RefCell<HashSet<String>>> = Rc::default();
-    let mut swept: Option<Instant> = None;
     loop {
         let now = worker.now();
         let poll = now.config.batches.poll;
         let pause = match worker.bucket(&now) {
             None => IDLE,
             Some(bucket) => {
-                if swept.is_none_or(|at| at.elapsed() >= SWEEP) {
-                    swept = Some(Instant::now());
-                    sweep(bucket.clone());
-                }
                 let (worker, store, holder) =
                     (worker.clone(), BatchStore::new(bucket), holder.clone());
                 let work = Work { worker, store, holder, poll };
@@ -90,15 +85,21 @@ async fn search(worker: Data<Worker>) {
     }
 }
 
-/// Removes files that have expired, beside the work on batches.
-fn sweep(bucket: Bucket) {
-    actix_rt::spawn(panic_guard::noted("the removal of expired files", async move {
-        match file_store::remove_expired(&bucket, file_store::unix_now()).await {
-            Ok(0) => {}
-            Ok(removed) => log::info!("{removed} expired files are removed"),
-            Err(error) => log::warn!("expired files are not removed: {error}"),
+/// Removes files that have expired until the thread ends.
+async fn sweep(worker: Data<Worker>) {
+    loop {
+        if let Some(bucket) = worker.bucket(&worker.now()) {
+            let removal = async {
+                match file_store::remove_expired(&bucket).await {
+                    Ok(0) => {}
+                    Ok(removed) => log::info!("{removed} expired files are removed"),
+                    Err(error) => log::warn!("expired files are not removed: {error}"),
+                }
+            };
+            panic_guard::noted("the removal of expired files", removal).await;
         }
-    }));
+        sleep(SWEEP).await;
+    }
 }
 
 /// Takes the leases that are free, and begins to work on their batches.
