@@ -7,6 +7,7 @@ mod converse;
 mod guardrails;
 mod invoke;
 pub(crate) mod jobs;
+mod prompts;
 mod retrieve;
 mod s3;
 mod scripted;
@@ -77,6 +78,7 @@ enum Resource {
     InferenceProfiles,
     InferenceProfile(String),
     KnowledgeBase(String),
+    StoredPrompt(String),
     Alias(agents::Alias),
     Objects,
     Jobs,
@@ -182,6 +184,7 @@ fn answer(
         Resource::InferenceProfiles => control::inference_profiles(state, &request),
         Resource::InferenceProfile(id) => control::inference_profile(state, &request, id),
         Resource::KnowledgeBase(id) => retrieve::answer(state, &request, id),
+        Resource::StoredPrompt(id) => prompts::describe(&request, id),
         Resource::Alias(alias) => agents::answer(state, &request, alias),
         Resource::Jobs => jobs::list(state, &request),
         Resource::Job { id, action } => match action {
@@ -267,6 +270,7 @@ impl Resource {
             _ => below("/foundation-models")
                 .map(Self::FoundationModel)
                 .or_else(|| below("/inference-profiles").map(Self::InferenceProfile))
+                .or_else(|| below("/prompts").map(Self::StoredPrompt))
                 .unwrap_or(Self::Unknown),
         }
     }
@@ -356,6 +360,7 @@ impl Resource {
             },
             Self::Surface(place) => place.path,
             Self::SurfaceModels => "/v1/models",
+            Self::StoredPrompt(_) => "prompt",
             Self::Unknown => "unknown",
         }
     }

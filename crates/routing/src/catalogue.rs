@@ -125,6 +125,8 @@ pub struct ResolvedModel {
     pub model_id: String,
     /// The features that the model supports.
     pub profile: Arc<Profile>,
+    /// The ARN of a stored prompt that is named by its id, once it is known.
+    arn: Option<String>,
     /// The foundation model of the id, if the id names it.
     base: Option<String>,
     /// The variant in the name that Bedrock does not support, as `model.free`.
@@ -247,19 +249,23 @@ impl Catalogue {
         let inner = &self.0;
         let Identified { id, model_id, base, variant, is_chosen } =
             self.identified(name, overrides);
-        let geography = Name::parse(&model_id).id.geography();
-        let mut profile = self.profile(
-            base.as_deref(),
-            geography,
-            &agents::accepts(&model_id, &overrides.accepts),
-        );
+        let sent = Name::parse(&model_id).id;
+        let prompt = agents::prompt(&sent);
+        // A prompt's settings are its own: of its model only the price is known here.
+        let described = base.as_deref().filter(|_| prompt.is_none());
+        let accepts = agents::accepts(&sent, &overrides.accepts);
+        let mut profile = self.profile(described, sent.geography(), &accepts);
         if inner.without_grammar.holds(&model_id) {
             Arc::make_mut(&mut profile).structured_output = StructuredOutput::ForcedTool;
         }
         if inner.refused_betas.holds(&model_id) {
             forget_betas(Arc::make_mut(&mut profile));
         }
-        let can_be_asked = arn_lookup::can_be_asked(&id) && base.is_none();
+        let is_prompt = prompt.is_some();
+        let needs_arn = prompt.is_some() && matches!(sent, Id::Model(_));
+        let arn = if needs_arn { inner.arn_lookup.arn(&model_id) } else { None };
+        let is_unknown = base.is_none() || (needs_arn && arn.is_none());
+        let can_be_asked = arn_lookup::can_be_asked(&id) && is_unknown;
         // Mantle knows models by their own ids alone, and runs them in its region.
         let model_id = match (profile.surface, &base) {
             (Surface::Mantle, Some(base)) => base.clone(),
@@ -267,7 +273,11 @@ impl Catalogue {
         };
         ResolvedModel {
             // The profile's name of a model that only the operator describes cannot be guessed.
-            on_demand: id.is_on_demand() && !is_chosen && overrides.base_model.is_none(),
+            on_demand: id.is_on_demand()
+                && !is_chosen
+                && !is_prompt
+                && overrides.base_model.is_none(),
+            arn,
             model_id,
             profile,
             base,
@@ -310,7 +320,7 @@ impl Catalogue {
     pub fn knows(&self, name: &str, overrides: &ModelOverrides) -> bool {
         match Name::parse(name).id {
             Id::Arn(_) => true,
-            Id::Model(text) if agents::surface(text).is_some() => true,
+            id if agents::surface(&id).is_some() => true,
             Id::Profile { .. } | Id::Model(_) => {
                 self.resolve(name, overrides).notes(std::iter::empty()).is_known
             }
@@ -374,6 +384,11 @@ impl ResolvedModel {
         &self.catalogue.0.registry
     }
 
+    /// The id in the path of a call: the ARN of a stored prompt, which Bedrock knows by it alone.
+    pub fn sent_id(&self) -> &str {
+        self.arn.as_deref().unwrap_or(&self.model_id)
+    }
+
     /// Whether the model is resolved, so that the control plane need not be asked.
     pub fn is_looked_up(&self) -> bool {
         self.not_looked_up.is_none()
@@ -384,10 +399,13 @@ impl ResolvedModel {
     pub async fn look_up(&mut self, account: &Account) {
         let Some(accepts) = self.not_looked_up.take() else { return };
         let inner = &self.catalogue.0;
-        if let Some(base) = inner.arn_lookup.ask(&self.model_id, account).await {
+        let Some(found) = inner.arn_lookup.ask(&self.model_id, account).await else { return };
+        self.arn = found.arn;
+        let Some(base) = found.id.filter(|_| self.base.is_none()) else { return };
+        if self.profile.surface != Surface::Prompt {
             self.profile = self.catalogue.profile(Some(&base), None, &accepts);
-            self.base = Some(base);
         }
+        self.base = Some(base);
     }
 
     /// An alternative id for the same model, after Bedrock has said that it is not served on demand: an

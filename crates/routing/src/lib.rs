@@ -211,7 +211,7 @@ pub async fn send(
     let headers = headers(&outgoing, target.guardrail.as_deref())?;
     let Outgoing { operation, headers: _, body } = outgoing;
     let attempt = |id: String, body| attempt(transport, id, operation, headers.clone(), body);
-    let refusal = match attempt(model.model_id.clone(), body.clone()).await {
+    let refusal = match attempt(model.sent_id().to_owned(), body.clone()).await {
         Err(RouteError::Upstream(Failure::Service(error))) => error,
         other => return other,
     };
@@ -244,7 +244,7 @@ pub async fn send(
 pub fn outline(target: &Target, outgoing: Outgoing) -> Result<Request<Bytes>, RouteError> {
     let headers = headers(&outgoing, target.guardrail.as_deref())?;
     let Outgoing { operation, headers: _, body } = outgoing;
-    let call = call(&target.model.model_id, operation, headers, body)?;
+    let call = call(target.model.sent_id(), operation, headers, body)?;
     Ok(unsigned(&target.account, &call)?)
 }
 

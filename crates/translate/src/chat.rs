@@ -21,6 +21,7 @@ use crate::parts::written::Syntax;
 use crate::reasoning::{Origin, RestoredReasoning};
 use crate::reply::ReasoningShown;
 use crate::report::LostReasoning;
+use crate::stored_prompt::{VARIABLES, variables};
 use crate::{Invalid, Profile, Reply, Report, S3Access};
 use format::format;
 
@@ -130,6 +131,12 @@ pub fn question_with<'a>(
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
         request_metadata: request_metadata(&params::metadata(request), &mut report),
+        prompt_variables: variables(
+            request.prompt_variables.as_ref(),
+            VARIABLES,
+            profile,
+            &mut report,
+        )?,
     };
     parts::cache::place_points(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());
@@ -220,6 +227,7 @@ fn without_effect(request: &ChatRequest<'_>, report: &mut Report) {
         guardrails: _,
         performance_config: _,
         request_metadata: _,
+        prompt_variables: _,
         anthropic_beta: _,
         tags,
         extra,

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use std::collections::BTreeMap;
+
 use schema::converse::message::{ContentBlock, Message, Role, SystemBlock};
 use schema::converse::request::ConverseRequest;
 use schema::converse::response::ConverseResponse;
@@ -214,6 +216,7 @@ fn question<'q>(
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
         request_metadata: request_metadata(&metadata(request), &mut report),
+        prompt_variables: BTreeMap::new(),
     };
     let tools = cache::marked_tools(std::iter::empty(), profile, &mut report);
     let asked = Asked { tools, automatic: Automatic::unasked(profile) };

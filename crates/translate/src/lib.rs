@@ -29,6 +29,7 @@ pub mod responses;
 pub mod s3_access;
 pub mod spent;
 pub mod sse;
+pub mod stored_prompt;
 pub mod token_arrays;
 pub mod transcriptions;
 pub mod upstream;

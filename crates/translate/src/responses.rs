@@ -40,6 +40,7 @@ mod echo;
 mod fields;
 mod incoming;
 mod items;
+mod prompt;
 mod settings;
 mod stream;
 mod tools;
@@ -89,6 +90,7 @@ fn question<'q>(
     fields::supported(request, incoming.known())?;
     let mut report = Report::default();
     fields::without_effect(request, incoming.known(), &mut report);
+    let prompt_variables = prompt::variables(request, profile, &mut report)?;
     let table = incoming.tools();
     let declared = table.declared(profile, &mut report)?;
     let settings = InForce::of(request);
@@ -136,6 +138,7 @@ fn question<'q>(
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier,
         request_metadata: request_metadata(&fields::metadata(request), &mut report),
+        prompt_variables,
     };
     cache::place_points(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());

@@ -4,6 +4,8 @@
 use std::borrow::Cow;
 use std::marker::PhantomData;
 
+use std::collections::BTreeMap;
+
 use schema::converse::message::{ContentBlock, Message, Role};
 use schema::converse::request::ConverseRequest;
 use schema::converse::response::{ConverseResponse, StopReason, TokenUsage};
@@ -232,6 +234,7 @@ fn question<'q>(
         inference_config,
         additional_model_request_fields: fields,
         request_metadata: request_metadata(&metadata, &mut report),
+        prompt_variables: BTreeMap::new(),
         ..ConverseRequest::default()
     };
     let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));

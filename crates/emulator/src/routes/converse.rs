@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use super::{
-    Request, State, invoke,
+    Request, State, invoke, prompts,
     scripted::{Scripted, scripted},
 };
 use crate::{
@@ -54,7 +54,8 @@ pub(super) fn answer(
     };
     let target = target?;
     let body = request.json()?;
-    let (body, dropped) = valid(state, request, &target, (body, mode))?;
+    let (mut body, dropped) = valid(state, request, &target, (body, mode))?;
+    prompts::fill(id, &mut body)?;
     let reply = match &target.directive {
         Some(Directive::Instead(reply)) => (**reply).clone(),
         _ => modelled(state, &target, &body, (mode, request.account())),

@@ -1,30 +1,67 @@
-//! Names of agents and flows of Bedrock's, which are called like models: `agent/ID/ALIAS` and `flow/ID/ALIAS`.
+//! Names of agents, flows and stored prompts of Bedrock's, which are called like models: `agent/ID/ALIAS`,
+//! `flow/ID/ALIAS`, `prompt/ID` and `prompt/ID:VERSION`, or the ARN of a prompt.
 
 use std::borrow::Cow;
 
 use toml::Value;
 
+use super::id::{Arn, ArnKind, Id};
 use super::overrides::ProfileOverrides;
 
 /// First segments, and the surfaces that they name.
 const KINDS: [(&str, &str); 2] = [("agent/", "agent"), ("flow/", "flow")];
 /// Longest id of an agent, a flow or an alias.
 const LONGEST: usize = 10;
+/// First segment of a stored prompt's name, and its surface.
+const PROMPT: (&str, &str) = ("prompt/", "prompt");
+/// Longest version of a prompt.
+const LONGEST_VERSION: usize = 5;
 
-/// The surface of a name, if it is one of an agent or a flow.
-pub(super) fn surface(name: &str) -> Option<&'static str> {
+/// A stored prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Prompt<'n> {
+    pub(super) id: &'n str,
+    /// The draft if there is none.
+    pub(super) version: Option<&'n str>,
+}
+
+/// The stored prompt of an id or ARN, if it is one.
+pub(super) fn prompt<'n>(id: &Id<'n>) -> Option<Prompt<'n>> {
+    let rest = match *id {
+        Id::Arn(Arn { kind: ArnKind::Prompt, resource, .. }) => resource,
+        Id::Model(text) => text.strip_prefix(PROMPT.0)?,
+        Id::Arn(_) | Id::Profile { .. } => return None,
+    };
+    let (id, version) = match rest.split_once(':') {
+        Some((id, version)) => (id, Some(version)),
+        None => (rest, None),
+    };
+    let is_number = |text: &str| {
+        (1..=LONGEST_VERSION).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+    };
+    (id.len() == LONGEST && is_id(id) && version.is_none_or(is_number))
+        .then_some(Prompt { id, version })
+}
+
+/// The surface of an id, if it is one of an agent, a flow or a prompt.
+pub(super) fn surface(id: &Id<'_>) -> Option<&'static str> {
+    if prompt(id).is_some() {
+        return Some(PROMPT.1);
+    }
+    let Id::Model(name) = id else { return None };
     let (rest, surface) =
         KINDS.iter().find_map(|(kind, surface)| Some((name.strip_prefix(kind)?, *surface)))?;
     let (id, alias) = rest.split_once('/')?;
-    let is_id = |text: &str| {
-        (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
-    };
     (is_id(id) && is_id(alias)).then_some(surface)
 }
 
-/// The operator's fields of a profile, with the surface of an agent or a flow.
-pub(super) fn accepts<'o>(name: &str, own: &'o ProfileOverrides) -> Cow<'o, ProfileOverrides> {
-    let Some(surface) = surface(name) else { return Cow::Borrowed(own) };
+fn is_id(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+/// The operator's fields of a profile, with the surface of an agent, a flow or a prompt.
+pub(super) fn accepts<'o>(id: &Id<'_>, own: &'o ProfileOverrides) -> Cow<'o, ProfileOverrides> {
+    let Some(surface) = surface(id) else { return Cow::Borrowed(own) };
     let mut accepts = own.clone();
     match accepts.set("surface", Value::String(surface.to_owned())) {
         Ok(()) => Cow::Owned(accepts),
@@ -37,10 +74,11 @@ pub(super) fn accepts<'o>(name: &str, own: &'o ProfileOverrides) -> Cow<'o, Prof
 
 #[cfg(test)]
 mod tests {
+    use super::super::id::Name;
     use super::*;
 
     #[test]
-    fn agents_and_flows_are_named_by_id_and_alias() {
+    fn agents_flows_and_prompts_are_named_by_their_ids() {
         for (name, expected) in [
             ("agent/ABCDEFGHIJ/TSTALIASID", Some("agent")),
             ("flow/ABCDEFGHIJ/A", Some("flow")),
@@ -50,9 +88,16 @@ mod tests {
             ("agent/../TSTALIASID", None),
             ("agent/ABCDEFGHIJK/A", None),
             ("agents/A/B", None),
+            ("prompt/ABCDEFGHIJ", Some("prompt")),
+            ("prompt/ABCDEFGHIJ:12", Some("prompt")),
+            ("prompt/ABCDEFGHIJ:DRAFT", None),
+            ("prompt/ABCDEFGHIJ:", None),
+            ("prompt/ABCDEFGHI", None),
+            ("arn:aws:bedrock:us-east-1:123456789012:prompt/ABCDEFGHIJ:1", Some("prompt")),
+            ("arn:aws:bedrock:us-east-1:123456789012:prompt-router/ABCDEFGHIJ", None),
             ("nova-lite", None),
         ] {
-            assert_eq!(surface(name), expected, "{name}");
+            assert_eq!(surface(&Name::parse(name).id), expected, "{name}");
         }
     }
 }

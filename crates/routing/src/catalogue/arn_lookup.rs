@@ -12,14 +12,17 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout};
 
 use super::account::{Missing, ProfiledModel, encoded, page};
+use super::agents::{self, Prompt};
 use super::id::{Arn, ArnKind, Id, Name};
 use super::prices::CallReach;
-use bedrock::{Account, Transport};
+use bedrock::{Account, Service, Transport};
 
 /// Longest wait of a call for the lookup.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// Time between attempts after a failure.
 const RETRY: Duration = Duration::from_mins(1);
+/// Time for which the model of a prompt's draft is kept.
+const DRAFT: Duration = Duration::from_mins(5);
 /// Limit of stored ARNs; unresolved ones make room first.
 const LIMIT: usize = 512;
 
@@ -33,7 +36,7 @@ struct Slot(OnceCell<Found>);
 
 #[derive(Debug)]
 enum Found {
-    /// Id of the model. The model of an ARN never changes.
+    /// The model. That of an ARN never changes, except for the draft of a prompt.
     Model(FoundModel),
     /// The lookup failed; the next one may be made at this time.
     NotUntil(Instant),
@@ -41,35 +44,48 @@ enum Found {
 
 /// The model behind an ARN.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct FoundModel {
-    id: String,
+pub(super) struct FoundModel {
+    /// Id of the foundation model, if the answer tells it.
+    pub(super) id: Option<String>,
+    /// The ARN of a stored prompt.
+    pub(super) arn: Option<String>,
     /// The reach of the profile that an application inference profile copies.
     reach: Option<CallReach>,
+    /// Time from which it may have changed.
+    until: Option<Instant>,
 }
 
 impl ArnLookup {
     /// The known reach of an application inference profile; makes no call.
     pub(super) fn reach(&self, arn: &str) -> Option<CallReach> {
-        match self.0.load().get(arn)?.0.get()? {
-            Found::Model(model) => model.reach.clone(),
-            Found::NotUntil(_) => None,
-        }
+        self.fresh(arn)?.reach
     }
 
     /// The known result; makes no call.
     pub(super) fn find(&self, arn: &str) -> Option<String> {
-        match self.0.load().get(arn)?.0.get()? {
-            Found::Model(model) => Some(model.id.clone()),
+        self.fresh(arn)?.id
+    }
+
+    /// The known ARN of a stored prompt's name; makes no call.
+    pub(super) fn arn(&self, name: &str) -> Option<String> {
+        self.fresh(name)?.arn
+    }
+
+    fn fresh(&self, name: &str) -> Option<FoundModel> {
+        let known = self.0.load();
+        let slot = known.get(name).filter(|slot| !slot.is_stale(Instant::now()))?;
+        match slot.0.get()? {
+            Found::Model(model) => Some(model.clone()),
             Found::NotUntil(_) => None,
         }
     }
 
     /// The result, looked up if necessary.
-    pub(super) async fn ask(&self, arn: &str, account: &Account) -> Option<String> {
-        let path = question(arn)?;
+    pub(super) async fn ask(&self, arn: &str, account: &Account) -> Option<FoundModel> {
+        let question = question(arn)?;
         let slot = self.slot(arn)?;
         let found = slot.0.get_or_init(|| async {
-            let asked = timeout(PATIENCE, answer(path, account)).await;
+            let asked = timeout(PATIENCE, answer(question, account)).await;
             match asked {
                 Ok(Ok(Some(model))) => Found::Model(model),
                 Ok(Ok(None)) => missing(arn, "the answer names none"),
@@ -78,7 +94,7 @@ impl ArnLookup {
             }
         });
         match found.await {
-            Found::Model(model) => Some(model.id.clone()),
+            Found::Model(model) => Some(model.clone()),
             Found::NotUntil(_) => None,
         }
     }
@@ -107,20 +123,39 @@ impl ArnLookup {
 
 impl Slot {
     fn is_stale(&self, now: Instant) -> bool {
-        matches!(self.0.get(), Some(Found::NotUntil(until)) if *until <= now)
+        match self.0.get() {
+            Some(Found::NotUntil(until)) => *until <= now,
+            Some(Found::Model(model)) => model.until.is_some_and(|until| until <= now),
+            None => false,
+        }
     }
 }
 
 /// Whether the control plane can look up the model of an id.
 pub(super) fn can_be_asked(id: &Id<'_>) -> bool {
-    matches!(id, Id::Arn(arn) if root(arn.kind).is_some())
+    agents::prompt(id).is_some() || matches!(id, Id::Arn(arn) if root(arn.kind).is_some())
 }
 
-fn question(arn: &str) -> Option<String> {
-    match Name::parse(arn).id {
-        Id::Arn(Arn { kind, text, .. }) => Some(format!("{}/{}", root(kind)?, encoded(text))),
-        Id::Profile { .. } | Id::Model(_) => None,
+/// A call that describes an ARN or a stored prompt.
+#[derive(Debug, PartialEq, Eq)]
+struct Lookup {
+    service: Service,
+    path: String,
+    query: Option<String>,
+    /// The answer may change.
+    is_draft: bool,
+}
+
+fn question(arn: &str) -> Option<Lookup> {
+    let id = Name::parse(arn).id;
+    if let Some(Prompt { id, version }) = agents::prompt(&id) {
+        let query = version.map(|version| format!("promptVersion={version}"));
+        let (path, is_draft) = (format!("/prompts/{id}/"), version.is_none());
+        return Some(Lookup { service: Service::Agent, path, query, is_draft });
     }
+    let Id::Arn(Arn { kind, text, .. }) = id else { return None };
+    let path = format!("{}/{}", root(kind)?, encoded(text));
+    Some(Lookup { service: Service::Control, path, query: None, is_draft: false })
 }
 
 /// Path of the control plane that describes ARNs of a kind.
@@ -148,15 +183,42 @@ struct Described {
     models: Vec<ProfiledModel>,
     fallback_model: ProfiledModel,
     model_arn: Option<String>,
+    /// Of a stored prompt.
+    arn: Option<String>,
+    default_variant: Option<String>,
+    variants: Vec<Variant>,
+}
+
+/// A variant of a stored prompt.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Variant {
+    name: String,
+    model_id: Option<String>,
 }
 
 impl Described {
+    /// The stored prompt, and the model of the variant that is called.
+    fn prompt(&self, region: &str) -> Option<FoundModel> {
+        let arn = self.arn.clone()?;
+        let is_called = |variant: &&Variant| Some(&variant.name) == self.default_variant.as_ref();
+        let called = self.variants.iter().find(is_called).or(self.variants.first());
+        let model = called.and_then(|variant| variant.model_id.as_deref());
+        let model = model.map(|model| Name::parse(model).id);
+        Some(FoundModel {
+            id: model.and_then(|model| model.base()).map(ToOwned::to_owned),
+            reach: model.map(|model| CallReach::of(&model, region)),
+            arn: Some(arn),
+            until: None,
+        })
+    }
+
     fn model(&self) -> Option<FoundModel> {
         let own = self.foundation_model_arn.iter().chain(&self.model_arn);
         let listed = self.models.iter().chain([&self.fallback_model]).map(|model| &model.arn);
         let mut arns = own.chain(listed).filter(|arn| arn.starts_with("arn:"));
         let id = arns.find_map(|arn| Name::parse(arn).id.base().map(ToOwned::to_owned))?;
-        Some(FoundModel { id, reach: self.reach() })
+        Some(FoundModel { id: Some(id), arn: None, reach: self.reach(), until: None })
     }
 
     /// The reach of a profile. A router lists models too, and names the one to fall back to.
@@ -166,10 +228,16 @@ impl Described {
     }
 }
 
-async fn answer(path: String, account: &Account) -> Result<Option<FoundModel>, Missing> {
+async fn answer(lookup: Lookup, account: &Account) -> Result<Option<FoundModel>, Missing> {
+    let Lookup { service, path, query, is_draft } = lookup;
     // One call per ARN: a connection of its own costs less than a shared pool.
-    let described: Described = page(&Transport::new(account), &path, None).await?;
-    Ok(described.model())
+    let described: Described = page(&Transport::new(account), service, &path, query).await?;
+    let found = match service {
+        Service::Agent => described.prompt(account.region()),
+        _ => described.model(),
+    };
+    let until = is_draft.then(|| Instant::now() + DRAFT);
+    Ok(found.map(|model| FoundModel { until, ..model }))
 }
 
 fn missing(arn: &str, why: &str) -> Found {
@@ -196,10 +264,23 @@ mod tests {
         ] {
             let arn = arn(rest);
             let expected = path.map(|path| format!("{path}{}", encoded(&arn)));
-            assert_eq!(question(&arn), expected, "{rest}");
+            assert_eq!(question(&arn).map(|lookup| lookup.path), expected, "{rest}");
             assert_eq!(can_be_asked(&Name::parse(&arn).id), path.is_some(), "{rest}");
         }
         assert_eq!(question("amazon.nova-lite-v1:0"), None);
+        for (name, version) in [
+            ("prompt/ABCDEFGHIJ:3".to_owned(), Some("3")),
+            (arn("prompt/ABCDEFGHIJ:3"), Some("3")),
+            (arn("prompt/ABCDEFGHIJ"), None),
+        ] {
+            let expected = Lookup {
+                service: Service::Agent,
+                path: "/prompts/ABCDEFGHIJ/".to_owned(),
+                query: version.map(|version| format!("promptVersion={version}")),
+                is_draft: version.is_none(),
+            };
+            assert_eq!(question(&name), Some(expected), "{name}");
+        }
     }
 
     #[test]
@@ -214,7 +295,7 @@ mod tests {
             ("{}".to_owned(), None),
         ] {
             let described: Described = serde_json::from_str(&answer).unwrap();
-            let found = described.model().map(|model| model.id);
+            let found = described.model().and_then(|model| model.id);
             assert_eq!(found.as_deref(), expected, "{answer}");
         }
     }
@@ -245,6 +326,24 @@ mod tests {
     }
 
     #[test]
+    fn a_prompt_has_the_model_of_its_default_variant() {
+        let prompt = |variant: &str| {
+            let text = format!(
+                r#"{{"arn":"arn:p","defaultVariant":"two","variants":[{{"name":"one","modelId":"a.b"}},{variant}]}}"#
+            );
+            let described: Described = serde_json::from_str(&text).unwrap();
+            described.prompt("us-east-1").unwrap()
+        };
+        let found = prompt(r#"{"name":"two","modelId":"us.amazon.nova-lite-v1:0"}"#);
+        assert_eq!(
+            (found.arn.as_deref(), found.id.as_deref(), found.reach),
+            (Some("arn:p"), Some("amazon.nova-lite-v1:0"), Some(CallReach::Geo("us".to_owned())))
+        );
+        assert_eq!(prompt(r#"{"name":"two"}"#).id, None, "a prompt for an agent");
+        assert_eq!(prompt(r#"{"name":"three","modelId":"c.d"}"#).id.as_deref(), Some("a.b"));
+    }
+
+    #[test]
     fn failed_lookups_are_repeated_later_and_make_room() {
         let arn_lookup = ArnLookup::default();
         let slot = arn_lookup.slot(PROFILE).unwrap();
@@ -259,7 +358,8 @@ mod tests {
             }
         }
         let slot = arn_lookup.slot("known").unwrap();
-        let model = || FoundModel { id: "a.b".to_owned(), reach: None };
+        let model =
+            || FoundModel { id: Some("a.b".to_owned()), arn: None, reach: None, until: None };
         slot.0.set(Found::Model(model())).unwrap();
         assert!(arn_lookup.0.load().len() < LIMIT);
         assert_eq!(arn_lookup.find("known").as_deref(), Some("a.b"));

@@ -39,7 +39,7 @@ impl Catalogue {
         let base = told
             .or(short)
             .or_else(own)
-            .or(name.id.base())
+            .or(name.id.base().filter(|_| !can_be_asked))
             .or_else(arn_lookup)
             .or(answered.as_deref());
         let chosen = match (name.id, short) {

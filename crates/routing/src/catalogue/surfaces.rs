@@ -10,6 +10,9 @@ use translate::profile::{Surface, SurfaceApi};
 use super::overrides::read;
 use super::registry::{EVIDENCE, PROFILE, Row};
 
+/// The name of the fields of stored prompts, which are called by Converse.
+const PROMPT: &str = "prompt";
+
 /// The profile fields of each API, by its name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SurfaceRows(BTreeMap<String, Table>);
@@ -52,7 +55,10 @@ impl SurfaceRows {
             return None;
         }
         let endpoint = profile.surface_endpoint().or(profile.messages_endpoint());
-        let api = endpoint.map_or(SurfaceApi::Messages, |endpoint| endpoint.api).name();
+        let api = match profile.surface {
+            Surface::Prompt => PROMPT,
+            _ => endpoint.map_or(SurfaceApi::Messages, |endpoint| endpoint.api).name(),
+        };
         let mut fields = own.clone();
         let on = row.and_then(|row| row.on.get(api));
         for table in [self.0.get(api), on, Some(operators)].into_iter().flatten() {
@@ -68,7 +74,7 @@ impl SurfaceRows {
 /// # Errors
 /// There is no such API, or a field is wrong.
 pub(super) fn check(api: &str, profile: &Table) -> Result<(), String> {
-    let apis = [
+    let names = [
         SurfaceApi::Chat,
         SurfaceApi::Responses,
         SurfaceApi::Messages,
@@ -76,8 +82,8 @@ pub(super) fn check(api: &str, profile: &Table) -> Result<(), String> {
         SurfaceApi::Flow,
     ]
     .map(SurfaceApi::name);
-    if !apis.contains(&api) {
-        return Err(format!("there is no such API; name {}", apis.join(", ")));
+    if api != PROMPT && !names.contains(&api) {
+        return Err(format!("there is no such API; name {} or {PROMPT}", names.join(", ")));
     }
     read(profile.clone()).map(|_| ())
 }

@@ -85,6 +85,9 @@ pub struct MessagesRequest<'a> {
     /// De facto extension: Converse's member of that name.
     #[serde(alias = "requestMetadata")]
     pub request_metadata: Option<Map<String, Value>>,
+    /// De facto extension of LiteLLM: values of the variables of a stored prompt.
+    #[serde(alias = "promptVariables")]
+    pub prompt_variables: Option<Map<String, Value>>,
     /// De facto extension of LiteLLM: tags by which targets are chosen.
     #[serde(borrow)]
     pub tags: Option<&'a RawValue>,

@@ -13,6 +13,8 @@ use crate::Str;
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ConverseRequest<'a> {
+    /// Empty only where a stored prompt brings its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub messages: Vec<Message<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub system: Vec<SystemBlock<'a>>,
@@ -35,6 +37,15 @@ pub struct ConverseRequest<'a> {
     /// At most 16 pairs of text.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub request_metadata: BTreeMap<Str<'a>, Str<'a>>,
+    /// Values of the variables of a stored prompt.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompt_variables: BTreeMap<Str<'a>, PromptVariable<'a>>,
+}
+
+/// The value of a stored prompt's variable.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PromptVariable<'a> {
+    pub text: Str<'a>,
 }
 
 /// The requested latency.

@@ -123,6 +123,9 @@ pub struct ChatRequest<'a> {
     /// De facto extension: Converse's member of that name.
     #[serde(alias = "requestMetadata")]
     pub request_metadata: Option<Map<String, Value>>,
+    /// De facto extension of LiteLLM: values of the variables of a stored prompt.
+    #[serde(alias = "promptVariables")]
+    pub prompt_variables: Option<Map<String, Value>>,
     /// Anthropic's betas, by name: a list, or a text separated by commas.
     #[serde(borrow)]
     pub anthropic_beta: Option<&'a RawValue>,

@@ -346,7 +346,7 @@ pub(super) async fn translated<'r, D: Dialect>(
         return native_call::translated(question, context, target);
     }
     let endpoint = profile.surface_endpoint();
-    if endpoint.is_none() && profile.surface != Surface::Converse {
+    if endpoint.is_none() && !matches!(profile.surface, Surface::Converse | Surface::Prompt) {
         return Err(upstream::only_messages().into());
     }
     let question = D::question(request, profile, &input)?;
@@ -360,9 +360,7 @@ pub(super) async fn translated<'r, D: Dialect>(
     if profile.guardrail == GuardrailPlace::Around {
         guardrail_around::without_effect(&converse, &mut report);
     }
-    if let Some(endpoint) = endpoint {
-        surface_call::without_effect(&converse, endpoint, &mut report);
-    }
+    surface_call::fit(&mut converse, target, &mut report)?;
     if let Some(field) = target.model.unheeded() {
         report.ignore(field);
     }

@@ -8,6 +8,7 @@ use futures_util::future::LocalBoxFuture;
 use routing::{GUARDRAIL_ID, Target};
 use translate::batch::{RecordForm, converse_answer, record};
 use translate::dialect::{Dialect, KnownState};
+use translate::profile::Surface;
 use translate::{Invalid, Stamp};
 
 use super::native_call::{BodyForm, read_answer};
@@ -98,6 +99,11 @@ pub(crate) async fn plan<D: Dialect>(
     }
     let (form, input) = match translated.form {
         BodyForm::Native => (RecordForm::Invoke, translated.body),
+        BodyForm::Converse if target.model.profile.surface == Surface::Prompt => {
+            let message =
+                "Jobs of Bedrock do not take stored prompts: send this request by itself.";
+            return Err(unsupported("model", message).into());
+        }
         BodyForm::Surface(_) => {
             let message = "Jobs of Bedrock do not take this model: send this request by itself.";
             return Err(unsupported("model", message).into());

@@ -9,9 +9,9 @@ use schema::anthropic::object::RawObject;
 use schema::converse::request::ConverseRequest;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
-use translate::profile::{Profile, SurfaceApi, SurfaceEndpoint, SurfaceHost};
+use translate::profile::{Profile, Surface, SurfaceApi, SurfaceEndpoint, SurfaceHost};
 use translate::upstream::{self, Unsendable, UpstreamCall, UpstreamDelivery, UpstreamError};
-use translate::{BODY_LIMIT, Report};
+use translate::{BODY_LIMIT, Invalid, Report, stored_prompt};
 use uuid::Uuid;
 
 use super::body_writer::too_large;
@@ -76,12 +76,35 @@ pub(super) async fn after_guardrail(
     Ok(offload.run(length, work).await??)
 }
 
-/// Notes settings of Converse that the API does not have.
-pub(super) fn without_effect(
-    body: &ConverseRequest<'_>,
-    endpoint: SurfaceEndpoint,
+/// Fits a request to the surface of its target: settings that have no effect there are noted.
+///
+/// # Errors
+/// A stored prompt does not take it, or cannot be found.
+pub(super) fn fit(
+    body: &mut ConverseRequest<'_>,
+    target: &Target,
     report: &mut Report,
-) {
+) -> Result<(), Invalid> {
+    let profile = &target.model.profile;
+    if let Some(endpoint) = profile.surface_endpoint() {
+        without_effect(body, endpoint, report);
+    }
+    if profile.surface != Surface::Prompt {
+        return Ok(());
+    }
+    if !target.model.sent_id().starts_with("arn:") {
+        let message = format!(
+            "The stored prompt {} cannot be looked up in {}: it does not exist there, or bedrock:GetPrompt is not allowed, which finds its ARN. Its ARN can be named instead.",
+            target.model.model_id,
+            target.account.region()
+        );
+        return Err(Invalid::value("model", message).with_code("model_not_found"));
+    }
+    stored_prompt::fit(body, report)
+}
+
+/// Notes settings of Converse that the API does not have.
+fn without_effect(body: &ConverseRequest<'_>, endpoint: SurfaceEndpoint, report: &mut Report) {
     if body.performance_config.is_some() {
         report.ignore("performance_config");
     }

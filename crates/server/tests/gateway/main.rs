@@ -76,6 +76,7 @@ mod shapes;
 mod shared_rates;
 mod silence;
 mod socket;
+mod stored_prompts;
 mod streams;
 mod structured;
 mod surfaces;

@@ -10,6 +10,7 @@ use schema::openai::message::{Message as ChatMessage, Role as ChatRole};
 use crate::chat::cache::mark as cache_mark;
 use crate::chat::reasoning::received::memory;
 use crate::parts::conversation::{Around, CallKey, Conversation, ConversationBuilder, Results};
+use crate::profile::Surface;
 use crate::{Invalid, Report};
 use assistant::calls_of;
 
@@ -26,7 +27,7 @@ pub(super) fn conversation<'a>(
     around: Around<'a, '_>,
     report: &mut Report,
 ) -> Result<Conversation<'a>, Invalid> {
-    if messages.is_empty() {
+    if messages.is_empty() && around.profile.surface != Surface::Prompt {
         let message = "messages must hold at least one message.";
         return Err(Invalid::value("messages", message).with_code("empty_array"));
     }

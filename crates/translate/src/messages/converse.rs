@@ -24,6 +24,7 @@ use crate::profile::{Replay, ThinkingTags};
 use crate::reasoning::RestoredReasoning;
 use crate::reply::ReasoningShown;
 use crate::report::LostReasoning;
+use crate::stored_prompt::{VARIABLES, variables};
 use crate::{Invalid, Profile, Reply, Report};
 
 /// Path of the stop sequence in a model's own response.
@@ -40,7 +41,7 @@ pub(super) fn question<'q>(
 ) -> Result<Question<'q, MessagesReply>, Invalid> {
     service::served(profile)?;
     service::named_guardrails(request.guardrails)?;
-    limits::within_limits(request)?;
+    limits::within_limits(request, profile)?;
     let mut report = Report::default();
     without_effect(request, RequestWay::Converse, &mut report);
     let restored = input.restored;
@@ -80,6 +81,8 @@ pub(super) fn question<'q>(
     choose(&mut inference_config, profile, &mut report);
     let metadata = params::CallMetadata::of(request);
     let request_metadata = request_metadata_of(&metadata, &mut report);
+    let own = request.prompt_variables.as_ref();
+    let prompt_variables = variables(own, VARIABLES, profile, &mut report)?;
     let stops = !inference_config.stop_sequences.is_empty();
     let paths = count_path.into_iter().chain(stops.then_some(STOP_SEQUENCE));
     let mut body = ConverseRequest {
@@ -94,6 +97,7 @@ pub(super) fn question<'q>(
         performance_config: request.performance_config.as_ref().map(Into::into),
         service_tier: tier,
         request_metadata,
+        prompt_variables,
     };
     cache::place_points(&mut body, cached, profile, &mut report);
     let written = Syntax::of(profile, body.tool_config.as_ref());

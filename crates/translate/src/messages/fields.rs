@@ -55,6 +55,7 @@ pub(super) fn without_effect(request: &MessagesRequest<'_>, way: RequestWay, rep
         guardrails: _,
         performance_config: _,
         request_metadata,
+        prompt_variables,
         tags,
         extra,
     } = request;
@@ -70,6 +71,7 @@ pub(super) fn without_effect(request: &MessagesRequest<'_>, way: RequestWay, rep
         ("safeguards", is_set(safeguards), Lost::On(RequestWay::Converse)),
         ("mcp_servers", is_set(mcp_servers), Lost::OnBoth),
         ("request_metadata", request_metadata.is_some(), Lost::On(RequestWay::Native)),
+        ("prompt_variables", prompt_variables.is_some(), Lost::On(RequestWay::Native)),
         ("tags", tags.is_some(), Lost::OnBoth),
     ] {
         let is_lost = match lost {

@@ -58,7 +58,7 @@ pub(super) fn question<'q>(
     }
     service::served(profile)?;
     service::named_guardrails(request.guardrails)?;
-    limits::within_limits(request)?;
+    limits::within_limits(request, profile)?;
     let format = params::format(request, profile)?;
     let schema = match format.shape {
         FormatPlan::Free => None,

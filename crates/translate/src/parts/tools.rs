@@ -8,7 +8,8 @@ use schema::converse::tool::{InputSchema, Tool, ToolChoice, ToolConfig, ToolSpec
 
 use super::schemas::tool_schema;
 use crate::Invalid;
-use crate::profile::{NoTool, Profile, ToolChoices};
+use crate::profile::{NoTool, Profile, Surface, ToolChoices};
+use crate::stored_prompt::own_tools;
 
 mod call_ids;
 mod declared;
@@ -41,6 +42,17 @@ pub(crate) struct ChoiceRequest<'a> {
     pub(crate) rule: CallRule<'a>,
     /// The only tools that may be called.
     pub(crate) allowed: Option<&'a [Str<'a>]>,
+}
+
+impl ChoiceRequest<'_> {
+    /// Whether it has no effect where no tools are declared.
+    fn is_ignored(&self) -> bool {
+        match self.rule {
+            CallRule::Free => self.allowed.is_some(),
+            CallRule::NoCalls => false,
+            CallRule::Call | CallRule::CallOf(_) => true,
+        }
+    }
 }
 
 /// The calls that the caller requires of an answer.
@@ -84,15 +96,18 @@ pub(crate) fn tooling<'a>(
     for name in history {
         tooling.names.note(&sent_name(name, profile.tool_names), name);
     }
+    if profile.surface == Surface::Prompt {
+        if !tools.is_empty() || !hosted.is_empty() {
+            return Err(own_tools(declared_by));
+        }
+        tooling.choice_ignored = choice.is_ignored();
+        return Ok(tooling);
+    }
     let field = if tools.is_empty() { "messages" } else { declared_by };
     let tool_choice = if tools.is_empty() {
         tools = remember(history, profile)?;
         tooling.discourage(profile);
-        tooling.choice_ignored = match choice.rule {
-            CallRule::Free => choice.allowed.is_some(),
-            CallRule::NoCalls => false,
-            CallRule::Call | CallRule::CallOf(_) => true,
-        };
+        tooling.choice_ignored = choice.is_ignored();
         None
     } else {
         tooling.choose(choice, &mut tools, history, profile)?

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use schema::converse::message::{CachePoint, ContentBlock, Message, Role};
 
 use crate::Report;
-use crate::profile::{BesideToolCall, BesideToolResult, Profile};
+use crate::profile::{BesideToolCall, BesideToolResult, Profile, Surface};
 
 /// Filler where Bedrock requires text and the caller sent none.
 pub(crate) const FILLER: &str = ".";
@@ -61,7 +61,8 @@ impl<'a> Turns<'a> {
             self.turns = self.turns.into_iter().flat_map(split_calls).collect();
         }
         let leading_assistant = self.turns.first().is_none_or(|turn| turn.role == Role::Assistant);
-        if self.turns.is_empty() || (leading_assistant && !profile.leading_assistant) {
+        let is_bare = self.turns.is_empty() && profile.surface != Surface::Prompt;
+        if is_bare || (leading_assistant && !profile.leading_assistant) {
             self.turns.insert(0, said(Role::User, FILLER));
         }
         self.turns.iter_mut().for_each(speak_of_documents);

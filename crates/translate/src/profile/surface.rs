@@ -20,6 +20,8 @@ pub enum Surface {
     Agent,
     /// By InvokeFlow: the model is a flow.
     Flow,
+    /// By Converse: a stored prompt stands in place of the model.
+    Prompt,
 }
 
 /// An API that a surface serves a model in.
@@ -118,7 +120,11 @@ impl Profile {
     /// The model's name on a surface: as its row says, or the id without version.
     pub fn surface_name<'n>(&'n self, id: &'n str, base: &'n str) -> &'n str {
         match self.surface {
-            Surface::Converse | Surface::Runtime | Surface::Agent | Surface::Flow => id,
+            Surface::Converse
+            | Surface::Runtime
+            | Surface::Agent
+            | Surface::Flow
+            | Surface::Prompt => id,
             Surface::Mantle if !self.mantle_id.is_empty() => &self.mantle_id,
             Surface::Mantle => without_version(base),
         }
@@ -126,7 +132,7 @@ impl Profile {
 
     fn surface_apis(&self) -> Option<(SurfaceHost, &[SurfaceApi])> {
         match self.surface {
-            Surface::Converse => None,
+            Surface::Converse | Surface::Prompt => None,
             Surface::Runtime => Some((SurfaceHost::Runtime, &self.runtime_apis)),
             Surface::Mantle => Some((SurfaceHost::Mantle, &self.mantle_apis)),
             Surface::Agent => Some((SurfaceHost::AgentRuntime, &[SurfaceApi::Agent])),

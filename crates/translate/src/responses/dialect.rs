@@ -10,6 +10,7 @@ use schema::openai::responses::request::{Input, ReasoningOptions, ResponsesReque
 
 use super::affinity::affinity;
 use super::items::own_path;
+use super::prompt::model_name;
 use super::settings::InForce;
 use super::{INPUT, IncomingRequest, ResponseReply, ResponseStream, WholeResponse, question};
 use crate::answer_stream::KeptItem;
@@ -50,7 +51,7 @@ impl Dialect for Responses {
     fn head(incoming: &IncomingRequest<'_>) -> RequestHead {
         let request = incoming.request();
         RequestHead {
-            model: request.model.to_string(),
+            model: model_name(request),
             stream: request.stream == Some(true),
             n: None,
             questions: Questions { count: 1, param: INPUT },

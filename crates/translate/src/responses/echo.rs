@@ -23,6 +23,7 @@ pub(super) fn of(request: &ResponsesRequest<'_>, store: bool) -> RequestEcho {
         parallel_tool_calls: request.parallel_tool_calls.unwrap_or(true),
         presence_penalty: request.presence_penalty.unwrap_or_default(),
         previous_response_id: owned(&request.previous_response_id),
+        prompt: request.prompt.as_ref().map(super::prompt::echoed),
         prompt_cache_key: owned(&request.prompt_cache_key),
         reasoning: request.reasoning.as_ref().map(reasoning).unwrap_or_default(),
         safety_identifier: owned(&request.safety_identifier),

@@ -46,12 +46,6 @@ pub(super) fn supported(request: &ResponsesRequest<'_>, known: KnownState) -> Re
             "The background parameter is not supported for a response that is not stored.",
         );
     }
-    if is_set(request.prompt) {
-        return refused(
-            "prompt",
-            "The prompt parameter is not supported: send the prompt's text in instructions or input.",
-        );
-    }
     Ok(())
 }
 

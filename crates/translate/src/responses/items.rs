@@ -21,6 +21,7 @@ use crate::parts::conversation::{
     Around, CallKey, Conversation, ConversationBuilder, Results, Said,
 };
 use crate::parts::thinking::replay::Memory;
+use crate::profile::Surface;
 use crate::reasoning::RestoredReasoning;
 use crate::{Invalid, Report};
 use run::Run;
@@ -46,6 +47,7 @@ pub(super) fn conversation<'a>(
             builder.say(vec![Said::text(text.as_str())], Role::User);
             return builder.finish();
         }
+        Some(Input::Items(_)) | None if around.profile.surface == Surface::Prompt => &[],
         Some(Input::Items(_)) | None => {
             let message = "input must hold a text or at least one item.";
             return Err(Invalid::value(INPUT, message).with_code("missing_required_parameter"));

@@ -268,7 +268,7 @@ fn what_needs_a_store_is_refused_by_its_field() {
         ("previous_response_id", json!("resp_gone"), "previous_response_not_found"),
         ("conversation", json!("conv_1"), "conversation_not_found"),
         ("background", json!(true), "unsupported_parameter"),
-        ("prompt", json!({ "id": "pmpt_1" }), "unsupported_parameter"),
+        ("prompt", json!({ "id": "pmpt_1" }), "invalid_value"),
     ] {
         let invalid = refused(&asking(member, value));
         assert_eq!((invalid.param.as_deref(), invalid.code), (Some(member), code));

@@ -128,7 +128,7 @@ fn known<T>(what: &str, listed: Result<T, Missing>) -> Option<T> {
 }
 
 async fn models(transport: &Transport) -> Result<Vec<FoundationModel>, Missing> {
-    let Models { models } = page(transport, "/foundation-models", None).await?;
+    let Models { models } = page(transport, Service::Control, "/foundation-models", None).await?;
     Ok(models)
 }
 
@@ -148,7 +148,7 @@ async fn of_type(transport: &Transport, kind: &str) -> Result<Vec<InferenceProfi
     let mut query = first.clone();
     for _ in 0..PAGES {
         let Profiles { profiles, next } =
-            page(transport, "/inference-profiles", Some(query)).await?;
+            page(transport, Service::Control, "/inference-profiles", Some(query)).await?;
         all.extend(profiles);
         match next {
             Some(token) if !token.is_empty() => {
@@ -163,13 +163,14 @@ async fn of_type(transport: &Transport, kind: &str) -> Result<Vec<InferenceProfi
 /// One response of the control plane.
 pub(in crate::catalogue) async fn page<T: DeserializeOwned>(
     transport: &Transport,
+    service: Service,
     path: &str,
     query: Option<String>,
 ) -> Result<T, Missing> {
     let mut headers = HeaderMap::with_capacity(1);
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     let call = Call {
-        service: Service::Control,
+        service,
         method: Method::GET,
         path: path.to_owned(),
         query,

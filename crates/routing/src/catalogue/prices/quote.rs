@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use access::spend::{Cost, Part, Price, Unpriced, Usage, cost};
 
+use super::super::agents;
 use super::super::date::Day;
 use super::super::id::Name;
 use super::super::{Catalogue, ResolvedModel};
@@ -240,11 +241,16 @@ impl Catalogue {
     /// The reach of an id, as far as it is known without asking.
     pub(in crate::catalogue) fn reach(&self, id: &str) -> CallReach {
         let reach = CallReach::of(&Name::parse(id).id, &self.0.region);
-        if reach != CallReach::Unknown {
+        let is_prompt = agents::prompt(&Name::parse(id).id).is_some();
+        if reach != CallReach::Unknown && !is_prompt {
             return reach;
         }
         let listed = self.0.listing.known().and_then(|account| account.reach(id));
-        listed.or_else(|| self.0.arn_lookup.reach(id)).unwrap_or(reach)
+        listed.or_else(|| self.0.arn_lookup.reach(id)).unwrap_or(if is_prompt {
+            CallReach::Unknown
+        } else {
+            reach
+        })
     }
 }
 

@@ -45,6 +45,9 @@ pub struct RequestEcho {
     pub parallel_tool_calls: bool,
     pub presence_penalty: f64,
     pub previous_response_id: Option<String>,
+    /// The stored prompt.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<EchoedPrompt>,
     pub prompt_cache_key: Option<String>,
     pub reasoning: EchoedReasoning,
     pub safety_identifier: Option<String>,
@@ -61,6 +64,14 @@ pub struct RequestEcho {
     pub user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conversation: Option<EchoedConversation>,
+}
+
+/// The `prompt` of a response.
+#[derive(Debug, Clone, Serialize)]
+pub struct EchoedPrompt {
+    pub id: String,
+    pub version: Option<String>,
+    pub variables: Option<Map<String, Value>>,
 }
 
 /// The `conversation` of a response.

@@ -1,7 +1,7 @@
 //! The request.
 
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess};
+use serde::de::{Deserializer, Error as _, SeqAccess};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -20,7 +20,8 @@ use crate::{Str, whole};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(remote = "Self")]
 pub struct ResponsesRequest<'a> {
-    #[serde(borrow, deserialize_with = "crate::text::model_name")]
+    /// Empty where a stored prompt names the model.
+    #[serde(borrow, default, deserialize_with = "crate::text::model_name")]
     pub model: Str<'a>,
     #[serde(borrow)]
     pub input: Option<Input<'a>>,
@@ -66,7 +67,7 @@ pub struct ResponsesRequest<'a> {
     #[serde(borrow)]
     pub context_management: Option<&'a RawValue>,
     #[serde(borrow)]
-    pub prompt: Option<&'a RawValue>,
+    pub prompt: Option<PromptRef<'a>>,
 
     pub metadata: Option<Map<String, Value>>,
     #[serde(borrow)]
@@ -133,6 +134,9 @@ impl<'de: 'a, 'a> Deserialize<'de> for ResponsesRequest<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut extra = Unknown::default();
         let request = Self::deserialize(Collector::new(deserializer, &mut extra))?;
+        if request.model.is_empty() && request.prompt.is_none() {
+            return Err(D::Error::missing_field("model"));
+        }
         Ok(Self { extra, ..request })
     }
 }
@@ -225,6 +229,16 @@ pub struct TextFormat<'a> {
     pub strict: Option<bool>,
     #[serde(borrow)]
     pub json_schema: Option<JsonSchema<'a>>,
+}
+
+/// `prompt`: a stored prompt, and the values of its variables.
+#[derive(Debug, Clone, Deserialize)]
+pub struct PromptRef<'a> {
+    #[serde(borrow)]
+    pub id: Str<'a>,
+    #[serde(borrow)]
+    pub version: Option<Str<'a>>,
+    pub variables: Option<Map<String, Value>>,
 }
 
 /// `conversation`: the conversation that a request belongs to.
