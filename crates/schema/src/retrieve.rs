@@ -14,10 +14,28 @@ pub struct RetrieveRequest<'a> {
     pub retrieval_configuration: RetrievalConfiguration<'a>,
 }
 
-/// The text that is searched for.
+/// The text or the image that is searched for.
 #[derive(Debug, Serialize)]
 pub struct RetrievalQuery<'a> {
-    pub text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<QueryImage<'a>>,
+    /// A text if there is none.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<&'static str>,
+}
+
+/// The `type` of a query by an image.
+pub const IMAGE_QUERY: &str = "IMAGE";
+
+/// An image that is searched for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct QueryImage<'a> {
+    pub format: &'static str,
+    /// Base64.
+    pub inline_content: &'a str,
 }
 
 /// The kind of search.
@@ -82,11 +100,33 @@ pub struct RetrievedPassage<'a> {
 
 /// The content of a passage: a text, a row of a table, or media.
 #[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct PassageContent<'a> {
     #[serde(borrow)]
     pub text: Option<Str<'a>>,
+    /// An image as a data URL.
+    #[serde(borrow)]
+    pub byte_content: Option<Str<'a>>,
+    #[serde(borrow)]
+    pub audio: Option<AudioSegment<'a>>,
+    #[serde(borrow)]
+    pub video: Option<VideoSegment<'a>>,
     #[serde(borrow)]
     pub row: Option<Vec<RowColumn<'a>>>,
+}
+
+/// A piece of a recording.
+#[derive(Debug, Clone, Deserialize)]
+pub struct AudioSegment<'a> {
+    #[serde(borrow)]
+    pub transcription: Option<Str<'a>>,
+}
+
+/// A piece of a video.
+#[derive(Debug, Clone, Deserialize)]
+pub struct VideoSegment<'a> {
+    #[serde(borrow)]
+    pub summary: Option<Str<'a>>,
 }
 
 /// A column of a row.

@@ -25,6 +25,7 @@ mod vector;
 use crate::token_arrays::TextOf;
 pub use crate::token_arrays::UnknownToken;
 use input::Inputs;
+pub(crate) use media::is_data_url;
 pub use media::{MediumBill, MediumBody};
 use vector::Encoder;
 

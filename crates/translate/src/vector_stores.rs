@@ -1,24 +1,31 @@
-//! `POST /v1/vector_stores/{id}/search` as `Retrieve` on a knowledge base: one call for each query, whose
-//! passages are merged by score.
+//! `POST /v1/vector_stores/{id}/search` as `Retrieve` on a knowledge base: one call for each query, a text or an
+//! image, whose passages are merged by score.
 
+use schema::converse::media::{ImageBlock, Source};
+use schema::converse::message::ContentBlock;
 use schema::openai::vector_stores::{
-    FoundPassage, PASSAGE_TEXT, PassageText, RankingOptions, SEARCH_PAGE_OBJECT, VectorFilter,
-    VectorSearchPage, VectorSearchRequest,
+    FoundPassage, PASSAGE_TEXT, PassageMedia, PassageText, RankingOptions, SEARCH_PAGE_OBJECT,
+    VectorFilter, VectorSearchPage, VectorSearchRequest,
 };
 use schema::retrieve::{
-    FilterAttribute, LocationName, PassageContent, PassageLocation, RetrievalConfiguration,
-    RetrievalFilter, RetrievalQuery, RetrieveRequest, RetrieveResponse, RetrievedPassage,
-    VectorSearch,
+    FilterAttribute, IMAGE_QUERY, LocationName, PassageContent, PassageLocation, QueryImage,
+    RetrievalConfiguration, RetrievalFilter, RetrievalQuery, RetrieveRequest, RetrieveResponse,
+    RetrievedPassage, VectorSearch,
 };
 use serde_json::{Map, Value};
 
-use crate::{Invalid, Report};
+use crate::embeddings::is_data_url;
+use crate::parts::media::{Attachments, MediaPart};
+use crate::profile::{Media, Medium};
+use crate::{Invalid, Profile, Report, S3Access};
 
 /// Results of a search that does not say, and the most of any.
 const USUAL: u32 = 10;
 const MOST: i64 = 50;
 /// Most queries of a search, each of which is a call.
 const QUERIES: usize = 10;
+/// Largest image that is searched for, in bytes.
+const IMAGE_BYTES: u32 = 5_242_880;
 /// Deepest filter within filters; the service takes fewer.
 const DEPTH: usize = 8;
 /// Beginning of the service's own members of metadata.
@@ -27,11 +34,19 @@ const OWN: &str = "x-amz-bedrock-kb-";
 /// A search whose conditions were read.
 #[derive(Debug)]
 pub struct VectorQuestion<'r> {
-    queries: Vec<&'r str>,
+    queries: Vec<Query<'r>>,
     filter: Option<RetrievalFilter<'r>>,
     most: u32,
     /// The fields that could not be honoured.
     pub report: Report,
+}
+
+/// What is searched for.
+#[derive(Debug)]
+enum Query<'r> {
+    Text(&'r str),
+    /// An image: its format, and base64.
+    Image(&'static str, &'r str),
 }
 
 /// Reads a search.
@@ -63,8 +78,7 @@ pub fn question<'r>(request: &'r VectorSearchRequest<'_>) -> Result<VectorQuesti
     for field in extra.names() {
         report.ignore(field);
     }
-    let queries: Vec<&str> = query.0.iter().map(schema::Str::as_str).collect();
-    checked(&queries)?;
+    let queries = queries(&query.0)?;
     let most = match max_num_results {
         None => USUAL,
         Some(most) => {
@@ -78,7 +92,7 @@ pub fn question<'r>(request: &'r VectorSearchRequest<'_>) -> Result<VectorQuesti
     Ok(VectorQuestion { queries, filter, most, report })
 }
 
-fn checked(queries: &[&str]) -> Result<(), Invalid> {
+fn queries<'r>(queries: &'r [schema::Str<'_>]) -> Result<Vec<Query<'r>>, Invalid> {
     if queries.is_empty() {
         let message = "query must be a text, or hold at least one.";
         return Err(Invalid::value("query", message).with_code("empty_array"));
@@ -88,10 +102,41 @@ fn checked(queries: &[&str]) -> Result<(), Invalid> {
             format!("query holds {} texts; at most {QUERIES} are searched for.", queries.len());
         return Err(Invalid::value("query", message).with_code("array_above_max_length"));
     }
-    if queries.iter().any(|query| query.trim().is_empty()) {
-        return Err(Invalid::value("query", "query is empty or blank."));
+    queries
+        .iter()
+        .map(|query| match query.as_str() {
+            text if text.trim().is_empty() => {
+                Err(Invalid::value("query", "query is empty or blank."))
+            }
+            url if is_data_url(url) => image(url),
+            text => Ok(Query::Text(text)),
+        })
+        .collect()
+}
+
+/// An image as a data URL, which is how a text can be one.
+fn image(url: &str) -> Result<Query<'_>, Invalid> {
+    let reads = Profile {
+        media: Media::of(&[Medium::Image]),
+        image_bytes: IMAGE_BYTES,
+        ..Profile::default()
+    };
+    let part = MediaPart {
+        text: url,
+        medium: Medium::Image,
+        format: None,
+        filename: None,
+        param: "query".to_owned(),
+    };
+    match Attachments::new(&reads, &S3Access::default()).attach(&part)? {
+        ContentBlock::Image(ImageBlock { format, source: Source::Bytes(data) }) => {
+            Ok(Query::Image(format, data))
+        }
+        _ => Err(Invalid::value(
+            "query",
+            "query is no image: knowledge bases are searched by text, or by PNG, JPEG, GIF and WebP as data URLs.",
+        )),
     }
-    Ok(())
 }
 
 /// A filter in the service's terms.
@@ -158,8 +203,8 @@ fn compound<'r>(
 impl VectorQuestion<'_> {
     /// The bodies of the calls, one for each query.
     pub fn bodies(&self) -> impl Iterator<Item = RetrieveRequest<'_>> {
-        self.queries.iter().map(|text| RetrieveRequest {
-            retrieval_query: RetrievalQuery { text },
+        self.queries.iter().map(|query| RetrieveRequest {
+            retrieval_query: query.sent(),
             retrieval_configuration: RetrievalConfiguration {
                 vector_search_configuration: VectorSearch {
                     number_of_results: self.most,
@@ -167,6 +212,19 @@ impl VectorQuestion<'_> {
                 },
             },
         })
+    }
+}
+
+impl<'r> Query<'r> {
+    fn sent(&self) -> RetrievalQuery<'r> {
+        match *self {
+            Self::Text(text) => RetrievalQuery { text: Some(text), image: None, kind: None },
+            Self::Image(format, inline_content) => RetrievalQuery {
+                text: None,
+                image: Some(QueryImage { format, inline_content }),
+                kind: Some(IMAGE_QUERY),
+            },
+        }
     }
 }
 
@@ -184,9 +242,7 @@ pub fn answer<'a>(
         let RetrieveResponse { retrieval_results } = serde_json::from_slice(body.as_ref())?;
         let found = retrieval_results.into_iter().map(found);
         for passage in found.filter(|found| threshold.is_none_or(|least| found.score >= least)) {
-            let same = data
-                .iter_mut()
-                .find(|known| known.file_id == passage.file_id && known.content == passage.content);
+            let same = data.iter_mut().find(|known| is_same(known, &passage));
             match same {
                 // Two queries have found the same passage.
                 Some(known) => known.score = known.score.max(passage.score),
@@ -197,7 +253,7 @@ pub fn answer<'a>(
     data.sort_by(|one, other| other.score.total_cmp(&one.score));
     let most = request.max_num_results.unwrap_or_else(|| i64::from(USUAL));
     data.truncate(usize::try_from(most).unwrap_or_default());
-    let search_query = request.query.0.iter().map(schema::Str::as_str).collect();
+    let search_query = request.query.0.iter().map(|query| shown(query)).collect();
     Ok(VectorSearchPage {
         object: SEARCH_PAGE_OBJECT,
         search_query,
@@ -205,6 +261,18 @@ pub fn answer<'a>(
         has_more: false,
         next_page: None,
     })
+}
+
+fn is_same(one: &FoundPassage, other: &FoundPassage) -> bool {
+    (&one.file_id, &one.content, &one.outcrop) == (&other.file_id, &other.content, &other.outcrop)
+}
+
+/// A query in the answer: of an image, the beginning of its data URL.
+fn shown(query: &str) -> &str {
+    match query.split_once(',') {
+        Some((head, _)) if is_data_url(query) => head,
+        _ => query,
+    }
 }
 
 fn found(passage: RetrievedPassage<'_>) -> FoundPassage {
@@ -217,6 +285,10 @@ fn found(passage: RetrievedPassage<'_>) -> FoundPassage {
         file_id,
         score: score.unwrap_or_default(),
         attributes: attributes(metadata.unwrap_or_default()),
+        outcrop: content
+            .byte_content
+            .as_ref()
+            .map(|url| PassageMedia { image_url: url.to_string() }),
         content: texts(content),
     }
 }
@@ -259,8 +331,9 @@ fn attributes(metadata: Map<String, Value>) -> Map<String, Value> {
     .collect()
 }
 
-/// The texts of a passage; media have none.
-fn texts(PassageContent { text, row }: PassageContent<'_>) -> Vec<PassageText> {
+/// The texts of a passage: its own, that of a row, what is said in a recording, and what is seen in a video.
+fn texts(content: PassageContent<'_>) -> Vec<PassageText> {
+    let PassageContent { text, byte_content: _, audio, video, row } = content;
     let row = row.map(|columns| {
         let lines = columns.iter().map(|column| {
             let name = column.column_name.as_deref().unwrap_or_default();
@@ -268,6 +341,9 @@ fn texts(PassageContent { text, row }: PassageContent<'_>) -> Vec<PassageText> {
         });
         lines.collect::<Vec<_>>().join("\n")
     });
-    let text = text.map(|text| text.into_cow().into_owned());
-    text.into_iter().chain(row).map(|text| PassageText { kind: PASSAGE_TEXT, text }).collect()
+    let said = audio.and_then(|audio| audio.transcription);
+    let seen = video.and_then(|video| video.summary);
+    let texts = [text, said, seen].into_iter().flatten();
+    let texts = texts.map(|text| text.into_cow().into_owned());
+    texts.chain(row).map(|text| PassageText { kind: PASSAGE_TEXT, text }).collect()
 }

@@ -93,7 +93,13 @@ fn retrieved(request: &Request<'_>, id: &str) -> Result<Reply, Refusal> {
             return Err(Refusal::validation(format!("The member {key} is unknown.")));
         }
     }
-    let query = body.get("retrievalQuery").map_or("", |query| text(query, "text"));
+    let asked = body.get("retrievalQuery").unwrap_or(&Value::Null);
+    let image = asked.get("image").filter(|_| text(asked, "type") == "IMAGE");
+    let formats = ["png", "jpeg", "gif", "webp"];
+    if image.is_some_and(|image| !formats.contains(&text(image, "format"))) {
+        return Err(Refusal::validation("The format of the image is not supported."));
+    }
+    let query = image.map_or(text(asked, "text"), |image| text(image, "inlineContent"));
     if query.is_empty() {
         return Err(Refusal::validation(
             "1 validation error detected: Value at 'retrievalQuery' failed to satisfy constraint: Member must not be null",

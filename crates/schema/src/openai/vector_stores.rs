@@ -89,6 +89,7 @@ pub struct RankingOptions<'a> {
 #[derive(Debug, Serialize)]
 pub struct VectorSearchPage<'a> {
     pub object: &'static str,
+    /// Of images no more than their format.
     pub search_query: Vec<&'a str>,
     pub data: Vec<FoundPassage>,
     pub has_more: bool,
@@ -106,6 +107,16 @@ pub struct FoundPassage {
     pub score: f64,
     pub attributes: Map<String, Value>,
     pub content: Vec<PassageText>,
+    /// What OpenAI's shape has no place for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcrop: Option<PassageMedia>,
+}
+
+/// The image of a passage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PassageMedia {
+    /// A data URL.
+    pub image_url: String,
 }
 
 /// A text of a passage.

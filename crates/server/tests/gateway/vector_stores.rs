@@ -57,6 +57,51 @@ async fn a_page_has_openais_shape() {
 }
 
 #[actix_rt::test]
+async fn an_image_is_searched_for_by_its_data_url() {
+    let rig = Rig::start("").await;
+    let png = "iVBORw0KGgo=";
+    let url = format!("data:image/png;base64,{png}");
+    let picture = |image: &str| {
+        let location = json!({ "type": "S3", "s3Location": { "uri": "s3://rocks/atlas.pdf" } });
+        json!({ "content": { "type": "IMAGE", "byteContent": image }, "location": location, "score": 0.5 })
+    };
+    let clip = json!({ "content": { "type": "AUDIO", "audio": { "s3Uri": "s3://rocks/a", "transcription": "Gneiss." } }, "score": 0.4 });
+    let results = json!([picture("data:image/png;base64,AA=="), picture(&url), clip]);
+    rig.emulator.script().push(Step::Answer(json!({ "retrievalResults": results })));
+    let answer = search(&rig, &json!({ "query": [url, "slate"] })).await;
+    let page = answer.json();
+    assert_eq!(answer.status, 200, "{page}");
+    assert_eq!(page["search_query"], json!(["data:image/png;base64", "slate"]));
+    let images: Vec<&Value> = page["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| &found["outcrop"]["image_url"])
+        .filter(|url| url.is_string())
+        .collect();
+    assert_eq!(images.len(), 2, "two images of one document are two passages: {page}");
+    assert!(page["data"].to_string().contains("Gneiss."), "{page}");
+    let calls = rig.emulator.journal().calls();
+    let mut queries: Vec<String> =
+        calls.iter().map(|call| call.body["retrievalQuery"].to_string()).collect();
+    queries.sort_unstable();
+    let image = json!({ "image": { "format": "png", "inlineContent": png }, "type": "IMAGE" });
+    assert_eq!(queries, [image.to_string(), json!({ "text": "slate" }).to_string()]);
+
+    // The emulator's knowledge base finds something for an image too.
+    assert!(
+        !names(&rig, &json!({ "query": format!("data:image/png;base64,{png}") })).await.is_empty()
+    );
+    let large = format!("data:image/png;base64,{png}{}", "A".repeat(7_000_000 / 4 * 4));
+    for query in [&large, "data:image/png;base64,%%", "data:image/svg+xml;base64,PHN2Zz4="] {
+        let refused = search(&rig, &json!({ "query": query })).await;
+        let error = &refused.json()["error"];
+        assert_eq!((refused.status, &error["param"]), (400, &json!("query")), "{error}");
+    }
+    rig.stop().await;
+}
+
+#[actix_rt::test]
 async fn filters_hold_for_the_metadata() {
     let rig = Rig::start("").await;
     let year = |kind: &str, value: u64| compare(kind, "year", json!(value));

@@ -100,7 +100,7 @@ pub(super) fn reads_media(shape: EmbeddingShape) -> bool {
 }
 
 /// Whether a text is an image as a data URL, as clients of other gateways write it.
-pub(super) fn is_data_url(text: &str) -> bool {
+pub(crate) fn is_data_url(text: &str) -> bool {
     text.get(..11).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:image/"))
 }
 
