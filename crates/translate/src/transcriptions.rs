@@ -2,10 +2,10 @@
 //! recording and an instruction in one turn, and the text of the answer.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
-use std::collections::BTreeMap;
-
+use schema::converse::media::{AudioBlock, Source};
 use schema::converse::message::{ContentBlock, Message, Role};
 use schema::converse::request::ConverseRequest;
 use schema::converse::response::{ConverseResponse, StopReason, TokenUsage};
@@ -30,10 +30,14 @@ use crate::spent::Spent;
 use crate::{Invalid, Profile, Report, Stamp};
 
 mod answer;
+mod portions;
 mod stream;
 
 pub use answer::SpeechText;
 pub use stream::TranscriptStream;
+
+/// The field of the recording.
+const FILE: &str = "file";
 
 /// The text of a recording.
 pub type Transcriptions = Speech<InItsLanguage>;
@@ -107,7 +111,7 @@ impl<T: SpeechTask> Dialect for Speech<T> {
             model: request.model.to_string(),
             stream: request.stream == Some(true),
             n: None,
-            questions: Questions::default(),
+            questions: Questions { count: portions::count(&request.file.data), param: FILE },
             token_ids: false,
             format: FormatKind::Text,
             max_tokens: None,
@@ -182,8 +186,8 @@ impl<T: SpeechTask> Dialect for Speech<T> {
         Vec::new()
     }
 
-    fn gather(answers: Vec<SpeechText>, _: Spent) -> Option<SpeechText> {
-        answers.into_iter().next()
+    fn gather(answers: Vec<SpeechText>, total: Spent) -> Option<SpeechText> {
+        SpeechText::joined(answers, total.usage)
     }
 
     fn stream(reply: SpeechReply, _: Stamp, _: u32) -> TranscriptStream {
@@ -206,8 +210,13 @@ fn question<'q>(
     service::served(profile)?;
     let mut report = Report::default();
     let form = form(request)?;
+    let portion = portions::of(&request.file.data, input.index)?;
+    if portion.is_some() && request.stream == Some(true) {
+        let message = "This recording is longer than a call takes, and its portions are not streamed: leave stream out.";
+        return Err(Invalid::value("stream", message).with_code("unsupported_value"));
+    }
     without_effect(request, &mut report);
-    let recording = recording(request, profile, input)?;
+    let recording = recording(request, portion, profile, input)?;
     let text = ContentBlock::Text(instructed(request, instruction));
     let sampling = Sampling {
         max_tokens: None,
@@ -260,6 +269,7 @@ fn form(request: &TranscriptionRequest<'_>) -> Result<SpeechForm, Invalid> {
 
 fn recording<'q>(
     request: &'q TranscriptionRequest<'_>,
+    portion: Option<String>,
     profile: &Profile,
     input: &QuestionInput<'q>,
 ) -> Result<ContentBlock<'q>, Invalid> {
@@ -268,16 +278,19 @@ fn recording<'q>(
         medium: Medium::Audio,
         format: request.file.content_type.as_deref(),
         filename: request.file.filename.as_deref(),
-        param: "file".to_owned(),
+        param: FILE.to_owned(),
     };
     if part.text.is_empty() {
-        return Err(Invalid::value("file", "The file is empty."));
+        return Err(Invalid::value(FILE, "The file is empty."));
     }
     match Attachments::new(profile, input.stores).attach(&part)? {
-        block @ ContentBlock::Audio(_) => Ok(block),
+        ContentBlock::Audio(whole) => Ok(ContentBlock::Audio(AudioBlock {
+            source: portion.map_or(whole.source, Source::Encoded),
+            ..whole
+        })),
         _ => {
             let message = "The file is no recording: send wav, mp3, flac, ogg, m4a, mp4 or webm.";
-            Err(Invalid::value("file", message).with_code("unsupported_file_type"))
+            Err(Invalid::value(FILE, message).with_code("unsupported_file_type"))
         }
     }
 }

@@ -67,6 +67,9 @@ pub struct AudioBlock<'a> {
 pub enum Source<'a> {
     /// Base64, as text.
     Bytes(&'a str),
+    /// Base64 that the translation has made.
+    #[serde(rename = "bytes")]
+    Encoded(String),
     /// The text of a document.
     Text(Cow<'a, str>),
     /// An object that Bedrock fetches itself.

@@ -97,6 +97,56 @@ async fn a_recording_goes_to_the_model_with_an_instruction() {
     rig.stop().await;
 }
 
+/// An hour at 200 Hz.
+fn long_wav() -> Vec<u8> {
+    let mut long = wav();
+    long.truncate(44);
+    long[24..32].copy_from_slice(&[200, 0, 0, 0, 0x90, 1, 0, 0]);
+    let length = 3600 * 400_u32;
+    long[40..44].copy_from_slice(&length.to_le_bytes());
+    long.extend(vec![0; usize::try_from(length).unwrap()]);
+    long
+}
+
+#[actix_rt::test]
+async fn a_long_recording_is_sent_in_portions() {
+    let rig = Rig::start("").await;
+    let post = async |more: &[(&str, &str)]| {
+        let fields = [&[("model", VOXTRAL)], more].concat();
+        let body = form(&fields, &[("file", "speech.wav", &long_wav())]);
+        rig.send_with(&[FORM], Method::POST, TRANSCRIPTIONS, body).await
+    };
+    for _ in 0..3 {
+        rig.emulator.script().push(said(" Marl. ", "end_turn"));
+    }
+    let answer = post(&[]).await;
+    assert_eq!(
+        answer.json(),
+        json!({ "text": "Marl. Marl. Marl. ", "usage": { "type": "tokens", "input_tokens": 3000, "output_tokens": 1500, "total_tokens": 4500 } })
+    );
+    let calls = rig.emulator.journal().calls();
+    let mut lengths: Vec<usize> = calls
+        .iter()
+        .map(|call| {
+            let audio = &call.body["messages"][0]["content"][0]["audio"];
+            assert_eq!(audio["format"], "wav");
+            STANDARD.decode(audio["source"]["bytes"].as_str().unwrap()).unwrap().len()
+        })
+        .collect();
+    lengths.sort_unstable();
+    // The last moment before each cut is as quiet as the others, and begins the next portion.
+    assert_eq!(lengths.iter().sum::<usize>(), 3 * 44 + 3600 * 400);
+    assert!(lengths.iter().all(|length| length.abs_diff(1200 * 400) < 100), "{lengths:?}");
+    // A portion that is cut off is no transcript, whatever the others say.
+    for stop in ["end_turn", "max_tokens", "end_turn"] {
+        rig.emulator.script().push(said("Marl.", stop));
+    }
+    assert!(post(&[]).await.status >= 400);
+    let streamed = post(&[("stream", "true")]).await;
+    assert_eq!((streamed.status, &streamed.json()["error"]["param"]), (400, &json!("stream")));
+    rig.stop().await;
+}
+
 #[actix_rt::test]
 async fn text_is_plain_text() {
     let rig = Rig::start("").await;

@@ -156,6 +156,7 @@ impl<'p> Attachments<'p> {
             Medium::Document => {
                 let content = match &source {
                     Source::Bytes(data) => data,
+                    Source::Encoded(data) => data.as_str(),
                     Source::Text(text) => text.as_ref(),
                     Source::S3Location(location) => location.uri.as_ref(),
                 };

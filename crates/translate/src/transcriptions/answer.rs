@@ -1,6 +1,6 @@
 //! A complete transcript.
 
-use schema::converse::response::ConverseResponse;
+use schema::converse::response::{ConverseResponse, TokenUsage};
 use schema::openai::transcriptions::Transcription;
 use serde::{Serialize, Serializer};
 
@@ -28,6 +28,25 @@ impl SpeechText {
             form,
             flaw: flaw_of(&response.stop_reason),
         }
+    }
+
+    /// The transcripts of a recording's portions as one, with the usage of all.
+    pub(super) fn joined(portions: Vec<Self>, total: Option<TokenUsage>) -> Option<Self> {
+        let mut portions = portions.into_iter();
+        let mut whole = portions.next()?;
+        for portion in portions {
+            let text = &mut whole.transcription.text;
+            text.truncate(text.trim_end().len());
+            if !text.is_empty() && !portion.transcription.text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(&portion.transcription.text);
+            whole.flaw = whole.flaw.or(portion.flaw);
+        }
+        if let Some(total) = total {
+            whole.transcription.usage = usage(total);
+        }
+        Some(whole)
     }
 
     /// The reason why it is not the whole transcript.

@@ -2,6 +2,8 @@
 //! passed on as the original text; decoding megabytes only to encode them again would be most of a
 //! call's cost.
 
+use std::ops::Range;
+
 /// Bytes at the beginning of a file that are searched for its format.
 pub(super) const HEAD: usize = 3072;
 /// Bytes that are checked before the first wrong one counts.
@@ -23,12 +25,12 @@ fn is_digit(b: u8) -> bool {
 }
 
 /// Decoded length of valid base64, in bytes.
-pub(super) fn decoded_len(data: &str) -> usize {
+pub(crate) fn decoded_len(data: &str) -> usize {
     digits(data).len() * 3 / 4
 }
 
 /// The first bytes, up to a few thousand.
-pub(super) fn head(data: &str) -> Vec<u8> {
+pub(crate) fn head(data: &str) -> Vec<u8> {
     let digits = digits(data);
     decode(&digits[..digits.len().min(HEAD / 3 * 4)])
 }
@@ -39,6 +41,17 @@ pub(super) fn tail(data: &str) -> Vec<u8> {
     // Starts at a boundary of four digits, because the bytes would be shifted otherwise.
     let from = digits.len().saturating_sub(HEAD / 3 * 4).next_multiple_of(4);
     decode(digits.get(from..).unwrap_or_default())
+}
+
+/// The bytes at these places, as far as there are any.
+pub(crate) fn range(data: &str, places: Range<usize>) -> Vec<u8> {
+    let digits = digits(data);
+    let from = (places.start / 3 * 4).min(digits.len());
+    let to = places.end.div_ceil(3).saturating_mul(4).clamp(from, digits.len());
+    let mut bytes = decode(&digits[from..to]);
+    bytes.truncate(places.end.saturating_sub(places.start / 3 * 3));
+    bytes.drain(..(places.start % 3).min(bytes.len()));
+    bytes
 }
 
 /// All bytes.
@@ -58,7 +71,8 @@ pub(crate) fn join(data: &mut String, more: &str) {
     *data = encode(&bytes);
 }
 
-fn encode(bytes: &[u8]) -> String {
+/// Bytes as text, padded.
+pub(crate) fn encode(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for group in bytes.chunks(3) {

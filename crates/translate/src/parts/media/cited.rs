@@ -67,7 +67,7 @@ fn citable(document: DocumentBlock<'_>) -> Result<DocumentBlock<'_>, DocumentBlo
             Ok(DocumentBlock { format: "txt", source, citations, ..document })
         }
         Source::Text(_) => Ok(DocumentBlock { citations, ..document }),
-        Source::Bytes(_) | Source::S3Location(_) => Err(document),
+        Source::Bytes(_) | Source::Encoded(_) | Source::S3Location(_) => Err(document),
     }
 }
 
