@@ -1,10 +1,10 @@
 //! Second calls beside late ones: the first answer is used, the other call is cancelled and booked, and
 //! neither the share of second calls nor a limit of the caller is exceeded.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use access::Nanodollars;
-use access::ledger::CallState;
+use access::ledger::{CallOutcome, CallState, Closing};
 use emulator::{Fault, Options, Running, Step};
 use http::Method;
 use serde_json::{Value, json};
@@ -201,6 +201,69 @@ async fn a_second_call_that_fails_leaves_the_first() {
     let all = rows(&rig, 2).await;
     let second = &all.iter().find(|row| row.closing.call.id == id).unwrap().closing;
     assert_eq!((second.state, second.cost()), (CallState::Voided, Some(Nanodollars::ZERO)));
+    stop(rig, east, west).await;
+}
+
+/// Lateness of a slow first token, in milliseconds.
+const LATE: u64 = 1_200;
+
+/// The longest wait for the first token in sixteen streams, of which every fourth comes late from the first target:
+/// their 99th percentile. Once a token has come, the emulator sends the rest at once.
+async fn slowest_first_token(rig: &Rig, east: &Running, headers: &[(&str, &str)]) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for call in 1..=16 {
+        if call % 4 == 0 {
+            east.script().push(slow(LATE));
+        }
+        let start = Instant::now();
+        let answer = rig.chat_with(headers, &ask(true)).await;
+        assert_eq!(answer.status, 200, "{:?}", answer.body);
+        slowest = slowest.max(start.elapsed());
+    }
+    slowest
+}
+
+#[actix_rt::test]
+async fn first_tokens_come_as_from_the_fast_target_at_a_bounded_cost() {
+    let (rig, east, west) = pair("", "off").await;
+    let without = slowest_first_token(&rig, &east, &[]).await;
+    assert!(without >= Duration::from_millis(LATE), "{without:?}");
+    stop(rig, east, west).await;
+
+    let hedge = "{ after: 0.05, max_extra: 0.25 }";
+    let (rig, east, west) = pair("master_key: sk-master\n", hedge).await;
+    let bearer = format!("Bearer {}", key(&rig, json!({ "max_budget": 1 })).await);
+    let headers = [("authorization", bearer.as_str())];
+    let with = slowest_first_token(&rig, &east, &headers).await;
+    assert!(with < Duration::from_millis(LATE / 2), "{with:?} with, {without:?} without");
+    assert_eq!((count(&east), count(&west)), (16, 4), "a quarter of the calls, as allowed");
+    // Where all calls are late, no more than the share is made all the same.
+    for _ in 0..4 {
+        east.script().push(slow(300));
+        rig.chat_with(&headers, &ask(true)).await;
+    }
+    assert_eq!((count(&east), count(&west)), (20, 5));
+
+    // Each call that was given up costs its prompt, and nothing besides costs more than without.
+    let all = rows(&rig, 25).await;
+    let is_given_up = |id: &str| id.ends_with("-hedge");
+    let (extra, used): (Vec<_>, Vec<_>) =
+        all.iter().map(|row| &row.closing).partition(|closing| is_given_up(&closing.call.id));
+    assert_eq!((used.len(), extra.len()), (20, 5));
+    let cost = |outcome: &CallOutcome, output: u64| {
+        let (per_input, per_output) = match outcome.region.as_deref() {
+            Some("us-east-1") => (60, 240),
+            _ => (78, 312),
+        };
+        let nano = outcome.input * per_input + output * per_output;
+        Some(Nanodollars::new(i64::try_from(nano).unwrap()))
+    };
+    for Closing { outcome, .. } in used {
+        assert_eq!(outcome.cost, cost(outcome, outcome.output));
+    }
+    for Closing { outcome, .. } in extra {
+        assert_eq!((outcome.output, outcome.cost), (0, cost(outcome, 0)));
+    }
     stop(rig, east, west).await;
 }
 
