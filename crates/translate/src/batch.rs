@@ -1,13 +1,15 @@
 //! Records of batch jobs. A job takes bodies of Converse or the model's own; the former must not have tools. So a
-//! question for a model whose own body is that of the messages API is written in that body, and its answer read back.
+//! question for a model whose own body is that of the messages API is written in that body, and its answer read back;
+//! and one with tools is written in the model's own body where that is nearly Converse's.
 
 mod answer;
 mod anthropic;
+mod messages_v1;
 
 use serde_json::Value;
 
 use crate::Invalid;
-use crate::profile::{MessagesOperation, Profile};
+use crate::profile::{BatchTools, MessagesOperation, Profile};
 
 pub use answer::converse_answer;
 
@@ -24,14 +26,6 @@ pub enum RecordForm {
 const OF_CALLS: [&str; 2] = ["performanceConfig", "serviceTier"];
 
 impl RecordForm {
-    /// The form for questions that are translated for Converse.
-    pub fn of(profile: &Profile) -> Self {
-        match profile.messages {
-            MessagesOperation::Converse => Self::Converse,
-            MessagesOperation::Invoke => Self::Invoke,
-        }
-    }
-
     /// The name in the order of a job.
     pub fn name(self) -> &'static str {
         match self {
@@ -46,28 +40,39 @@ impl RecordForm {
     }
 }
 
-/// The input of a record that asks the same as a body of Converse. `longest` is the number of tokens that an answer
-/// may have where the question sets no limit.
+/// The input of a record that asks the same as a body of Converse, and its form. `longest` is the number of tokens
+/// that an answer may have where the question sets no limit.
 ///
 /// # Errors
 /// A part of the question is not for batch jobs.
-pub fn record(body: &[u8], form: RecordForm, longest: u64) -> Result<Vec<u8>, Invalid> {
-    let mut question: Value = serde_json::from_slice(body).map_err(|_| unsupported("The body"))?;
-    let Value::Object(members) = &mut question else { return Err(unsupported("The body")) };
+pub fn record(
+    body: &[u8],
+    profile: &Profile,
+    longest: u64,
+) -> Result<(RecordForm, Vec<u8>), Invalid> {
+    let question: Value = serde_json::from_slice(body).map_err(|_| unsupported("The body"))?;
+    let Value::Object(mut members) = question else { return Err(unsupported("The body")) };
     if members.contains_key("guardrailConfig") {
         return Err(unsupported("A guardrail"));
     }
     for name in OF_CALLS {
         members.shift_remove(name);
     }
-    let record = match form {
-        RecordForm::Converse if members.contains_key("toolConfig") => {
+    let has_tools = members.contains_key("toolConfig");
+    let (form, record) = match (profile.messages, profile.batch_tools) {
+        (MessagesOperation::Invoke, _) => {
+            (RecordForm::Invoke, anthropic::question(&members.into(), longest)?)
+        }
+        (MessagesOperation::Converse, _) if !has_tools => (RecordForm::Converse, members.into()),
+        (MessagesOperation::Converse, BatchTools::MessagesV1) => {
+            (RecordForm::Invoke, messages_v1::question(members)?)
+        }
+        (MessagesOperation::Converse, BatchTools::Refused) => {
             return Err(unsupported("A tool, with this model,"));
         }
-        RecordForm::Converse => question,
-        RecordForm::Invoke => anthropic::question(&question, longest)?,
     };
-    serde_json::to_vec(&record).map_err(|_| unsupported("The body"))
+    let record = serde_json::to_vec(&record).map_err(|_| unsupported("The body"))?;
+    Ok((form, record))
 }
 
 fn unsupported(what: &str) -> Invalid {
@@ -88,17 +93,26 @@ mod tests {
         let tools = json!({ "messages": user, "toolConfig": { "tools": [] } });
         let guarded =
             json!({ "messages": user, "guardrailConfig": { "guardrailIdentifier": "g" } });
-        for (body, form, word) in [
-            (&tools, RecordForm::Converse, "A tool"),
-            (&guarded, RecordForm::Converse, "A guardrail"),
-            (&guarded, RecordForm::Invoke, "A guardrail"),
+        let own = Profile { messages: MessagesOperation::Invoke, ..Profile::default() };
+        let tooled = Profile { batch_tools: BatchTools::MessagesV1, ..Profile::default() };
+        let plain = Profile::default();
+        for (body, profile, word) in [
+            (&tools, &plain, "A tool"),
+            (&guarded, &plain, "A guardrail"),
+            (&guarded, &own, "A guardrail"),
         ] {
-            let refused = record(body.to_string().as_bytes(), form, 10).unwrap_err();
+            let refused = record(body.to_string().as_bytes(), profile, 10).unwrap_err();
             assert!(refused.message.starts_with(word), "{refused:?}");
             assert_eq!(refused.code, "unsupported_in_batches");
         }
-        let plain = json!({ "messages": user, "serviceTier": { "type": "flex" } }).to_string();
-        let record = record(plain.as_bytes(), RecordForm::Converse, 10).unwrap();
-        assert_eq!(record, json!({ "messages": user }).to_string().into_bytes());
+        let body = json!({ "messages": user, "serviceTier": { "type": "flex" } }).to_string();
+        let expected = json!({ "messages": user }).to_string().into_bytes();
+        for profile in [&plain, &tooled] {
+            let record = record(body.as_bytes(), profile, 10).unwrap();
+            assert_eq!(record, (RecordForm::Converse, expected.clone()));
+        }
+        let (form, own) = record(tools.to_string().as_bytes(), &tooled, 10).unwrap();
+        assert_eq!(form, RecordForm::Invoke);
+        assert!(own.starts_with(b"{\"schemaVersion\""));
     }
 }

@@ -17,7 +17,7 @@ pub use bodies::{EmbeddingShape, ImageShape, RerankShape};
 pub use cached::{CachePointAfter, StreamCounts};
 pub use guardrail::GuardrailPlace;
 pub use media::{Citations, Media, Medium, SearchResults};
-pub use native::{MessagesOperation, NativeBeta};
+pub use native::{BatchTools, MessagesOperation, NativeBeta};
 pub use surface::{MantleBase, Surface, SurfaceApi, SurfaceEndpoint, SurfaceHost};
 pub use thinking::{Effort, Replay, Thinking, ThinkingOff, ThinkingTags};
 pub use tools::{
@@ -157,6 +157,8 @@ pub struct Profile {
     pub betas: Vec<String>,
     /// Operation by which requests of Anthropic's API reach the model.
     pub messages: MessagesOperation,
+    /// The body of batch records with tools, which Converse's must not have.
+    pub batch_tools: BatchTools,
     /// Betas that the model accepts in its own body.
     pub native_betas: Vec<NativeBeta>,
     /// Further betas of the same kind, of this model alone.
@@ -472,6 +474,7 @@ impl Default for Profile {
             search_results: SearchResults::Text,
             betas: Vec::new(),
             messages: MessagesOperation::Converse,
+            batch_tools: BatchTools::Refused,
             native_betas: Vec::new(),
             native_own_betas: Vec::new(),
             native_features: Vec::new(),

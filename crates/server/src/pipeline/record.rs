@@ -109,9 +109,9 @@ pub(crate) async fn plan<D: Dialect>(
             return Err(unsupported("model", message).into());
         }
         BodyForm::Converse => {
-            let form = RecordForm::of(&target.model.profile);
             let longest = target.model.priced().max_output().unwrap_or(LONGEST);
-            (form, record(&translated.body, form, longest)?.into())
+            let (form, input) = record(&translated.body, &target.model.profile, longest)?;
+            (form, input.into())
         }
     };
     let reader = Reader::<D> { admitted, reply: translated.reply, body: translated.form, form };

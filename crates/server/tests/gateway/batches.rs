@@ -113,6 +113,7 @@ async fn a_job_answers_in_the_order_of_the_lines_at_half_the_price() {
     all[7]["body"]["stream"] = json!(true);
     all[9]["body"]["messages"] = json!("no list");
     all[11]["body"]["model"] = json!("no.such-model");
+    all[13]["body"]["model"] = json!("openai.gpt-oss-20b-1:0");
     all[13]["body"]["tools"] = json!([{ "type": "function", "function": { "name": "f", "parameters": { "type": "object" } } }]);
     let created = made(&rig, &key, CHAT, &all).await.json();
     assert_eq!((&created["status"], &created["object"]), (&json!("validating"), &json!("batch")));
@@ -167,26 +168,35 @@ async fn a_job_answers_in_the_order_of_the_lines_at_half_the_price() {
 }
 
 #[actix_rt::test]
-async fn each_endpoint_and_claude_with_tools_go_through_jobs() {
+async fn each_endpoint_and_models_with_tools_go_through_jobs() {
     let rig = Rig::start(&yaml("", "")).await;
     let key = key(&rig, json!({})).await;
-    let all: Vec<Value> = (0..100)
-        .map(|n| {
-            let mut body = question(CLAUDE, n);
-            body["messages"][0]["content"] = json!(format!("Call get_weather for city {n}"));
-            body["tools"] = json!([{ "type": "function", "function": {
-                "name": "get_weather",
-                "parameters": { "type": "object", "properties": { "city": { "type": "string" } } },
-            } }]);
-            line(&format!("t-{n}"), CHAT, &body)
-        })
-        .collect();
-    let (batch, output, errors) = done(&rig, &key, CHAT, &all).await;
-    assert_eq!((batch["status"].as_str(), output.len()), (Some("completed"), 100), "{errors:?}");
-    for one in &output {
-        let choice = &one["response"]["body"]["choices"][0];
-        assert_eq!(choice["finish_reason"], "tool_calls", "{one}");
-        assert_eq!(choice["message"]["tool_calls"][0]["function"]["name"], "get_weather");
+    for model in [CLAUDE, NOVA] {
+        let all: Vec<Value> = (0..100)
+            .map(|n| {
+                let mut body = question(model, n);
+                body["messages"][0]["content"] = json!(format!("Call get_weather for city {n}"));
+                body["tools"] = json!([{ "type": "function", "function": {
+                    "name": "get_weather",
+                    "parameters": { "type": "object", "properties": { "city": { "type": "string" } } },
+                } }]);
+                body["top_k"] = json!(9);
+                line(&format!("t-{n}"), CHAT, &body)
+            })
+            .collect();
+        let (batch, output, errors) = done(&rig, &key, CHAT, &all).await;
+        assert_eq!(
+            (batch["status"].as_str(), output.len()),
+            (Some("completed"), 100),
+            "{errors:?}"
+        );
+        assert_eq!(batch["outcrop"]["groups"][0]["mode"], "job", "{model}");
+        for one in &output {
+            let choice = &one["response"]["body"]["choices"][0];
+            assert_eq!(choice["finish_reason"], "tool_calls", "{one}");
+            assert_eq!(choice["message"]["tool_calls"][0]["function"]["name"], "get_weather");
+            assert!(one["response"]["body"]["usage"]["completion_tokens"].as_u64() > Some(0));
+        }
     }
     let bodies: [(&str, BodyOf, &str); 4] = [
         (

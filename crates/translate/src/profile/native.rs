@@ -3,6 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The body of batch records with tools, for a model that takes no body of the messages API.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchTools {
+    /// None is known.
+    #[default]
+    Refused,
+    /// Converse's members under `schemaVersion`, without documents.
+    MessagesV1,
+}
+
 /// Operation by which requests of Anthropic's API reach the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
