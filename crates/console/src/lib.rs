@@ -1,6 +1,7 @@
-//! The files of the operator's page. They are plain HTML, CSS and JavaScript modules, embedded as they are: there is no
+//! The files of the operator's page. They are plain HTML, CSS and JavaScript modules, embedded as they are, without a
 //! build step, and the page loads nothing from elsewhere.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -58,8 +59,8 @@ pub struct Asset {
     pub path: &'static str,
     /// Its media type.
     pub kind: &'static str,
-    /// Its bytes.
-    pub bytes: &'static [u8],
+    /// Its bytes. Modules are without the lines that are comments alone, which are for those who read the source.
+    pub bytes: Cow<'static, [u8]>,
     /// The same with gzip.
     pub compressed: Vec<u8>,
     /// Its entity tag, from its content.
@@ -68,7 +69,11 @@ pub struct Asset {
 
 impl Asset {
     fn new((path, kind): (&'static str, &'static str), bytes: &'static [u8]) -> Self {
-        Self { path, kind, bytes, compressed: gzip(bytes), tag: tag(bytes) }
+        let bytes = match kind {
+            SCRIPT => Cow::Owned(without_comments(bytes)),
+            _ => Cow::Borrowed(bytes),
+        };
+        Self { path, kind, compressed: gzip(&bytes), tag: tag(&bytes), bytes }
     }
 }
 
@@ -95,9 +100,48 @@ pub fn tag(bytes: &[u8]) -> String {
     tag
 }
 
+/// A module without the lines that hold nothing but a comment. Modules have no text of several lines in which such a line
+/// could stand.
+fn without_comments(bytes: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    let mut is_within = false;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let text = line.trim_ascii();
+        let end = text.windows(2).position(|two| two == b"*/");
+        let begins = !is_within && text.starts_with(b"/*");
+        // Code may follow a comment in its line.
+        let is_alone = end.is_none_or(|end| end + 2 == text.len());
+        let is_comment = is_within || text.starts_with(b"//") || (begins && is_alone);
+        if !is_comment {
+            kept.extend_from_slice(line);
+        }
+        is_within = (is_within || begins) && end.is_none();
+    }
+    kept
+}
+
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 3), Compression::best());
     // Writing to a Vec cannot fail.
     let _ = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_comments_are_left_out() {
+        for (module, expected) in [
+            ("// a\nlet a = 1; // b\n", "let a = 1; // b\n"),
+            ("/** @param {A} a */\nf(a);\n", "f(a);\n"),
+            ("/** @type {A} */ (a).b();\n", "/** @type {A} */ (a).b();\n"),
+            ("/* a */ b(); /* c */\n", "/* a */ b(); /* c */\n"),
+            ("/**\n * a\n * // b\n */\nc();\n", "c();\n"),
+            ("f();\n\n  // a\n", "f();\n\n"),
+        ] {
+            assert_eq!(without_comments(module.as_bytes()), expected.as_bytes(), "{module}");
+        }
+    }
 }

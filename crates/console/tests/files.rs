@@ -40,7 +40,18 @@ fn the_page_is_small() {
     for asset in assets() {
         let mut plain = Vec::new();
         GzDecoder::new(asset.compressed.as_slice()).read_to_end(&mut plain).unwrap();
-        assert!(plain == asset.bytes, "{}", asset.path);
+        assert!(plain == *asset.bytes, "{}", asset.path);
+    }
+}
+
+#[test]
+fn no_text_of_a_module_has_several_lines() {
+    for asset in assets().iter().filter(|asset| asset.path.starts_with("js/")) {
+        for line in std::str::from_utf8(&asset.bytes).unwrap().lines() {
+            let signs = line.matches('`').count() - line.matches("\\`").count();
+            assert!(signs.is_multiple_of(2), "{}: {line}", asset.path);
+            assert!(!line.trim_start().starts_with("//"), "{}: {line}", asset.path);
+        }
     }
 }
 
@@ -53,10 +64,10 @@ fn tags_are_of_the_content() {
 
 #[test]
 fn modules_are_preloaded_and_markup_is_never_parsed() {
-    let page = std::str::from_utf8(find("index.html").unwrap().bytes).unwrap();
+    let page = std::str::from_utf8(&find("index.html").unwrap().bytes).unwrap();
     for asset in assets().iter().filter(|asset| asset.path.starts_with("js/")) {
         assert!(page.contains(&format!("\"{}\"", asset.path)), "{} is not preloaded", asset.path);
-        let text = std::str::from_utf8(asset.bytes).unwrap();
+        let text = std::str::from_utf8(&asset.bytes).unwrap();
         for sink in [
             "innerHTML",
             "outerHTML",
@@ -70,7 +81,7 @@ fn modules_are_preloaded_and_markup_is_never_parsed() {
     }
     // No address of elsewhere is loaded: only names of namespaces and examples have a scheme.
     for asset in assets() {
-        let text = std::str::from_utf8(asset.bytes).unwrap();
+        let text = std::str::from_utf8(&asset.bytes).unwrap();
         for (at, _) in text.match_indices("://") {
             let before = &text[at.saturating_sub(5)..at + 3];
             let after = &text[at + 3..(at + 14).min(text.len())];

@@ -87,7 +87,7 @@ fn embedded(asset: &'static Asset, headers: &HeaderMap) -> HttpResponse {
     if has(&ACCEPT_ENCODING, "gzip") {
         response.insert_header((CONTENT_ENCODING, "gzip")).body(asset.compressed.as_slice())
     } else {
-        response.body(asset.bytes)
+        response.body(&*asset.bytes)
     }
 }
 
