@@ -22,13 +22,16 @@ const CONNECTIONS: u32 = 10;
 /// Pages of SQLite's log, of 4 KiB, at which it is written into the database. Rows of calls change the same pages again
 /// and again: the larger the log, the fewer of them are written twice.
 const CHECKPOINT: &str = "4000";
+/// SQLite's cache of pages of each reader, in KiB with its sign. The system keeps the file's pages too, so that a larger one
+/// would be a second copy for each reader, which a gateway keeps after an operator has looked at its reports.
+const READER_CACHE: &str = "-512";
 /// Attempts at a transaction that others broke up.
 const ATTEMPTS: u32 = 4;
 
 /// Settings of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlOptions {
-    /// Most connections to PostgreSQL, and most readers of SQLite.
+    /// Most connections to PostgreSQL, and most readers of SQLite, of which there are no more than two a processor.
     pub connections: u32,
     /// Longest wait for a connection.
     pub connect_timeout: Duration,
@@ -106,6 +109,14 @@ impl Work for Statement {
     }
 }
 
+/// Whether a statement is worth keeping prepared: each connection keeps a hundred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Often,
+    /// Its text has times and lists that are others the next time.
+    Seldom,
+}
+
 /// A value of a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
@@ -120,8 +131,12 @@ pub(super) enum SqlRow {
 }
 
 macro_rules! bound {
-    ($engine:ty, $sql:expr, $values:expr) => {{
-        let mut query = sqlx::query::<$engine>(AssertSqlSafe($sql));
+    ($engine:ty, $sql:expr, $values:expr) => {
+        bound!($engine, $sql, $values, Reuse::Often)
+    };
+    ($engine:ty, $sql:expr, $values:expr, $reuse:expr) => {{
+        let query = sqlx::query::<$engine>(AssertSqlSafe($sql));
+        let mut query = query.persistent($reuse == Reuse::Often);
         for value in $values {
             query = match value {
                 Value::Text(text) => query.bind(text),
@@ -193,13 +208,30 @@ impl SqlStore {
         sql: String,
         values: Vec<Value>,
     ) -> Result<Vec<SqlRow>, StoreError> {
+        self.read_by((sql, values), Reuse::Often).await
+    }
+
+    /// Reads outside a transaction by a statement whose text is another one the next time.
+    pub(super) async fn read_once(
+        &self,
+        sql: String,
+        values: Vec<Value>,
+    ) -> Result<Vec<SqlRow>, StoreError> {
+        self.read_by((sql, values), Reuse::Seldom).await
+    }
+
+    async fn read_by(
+        &self,
+        (sql, values): (String, Vec<Value>),
+        reuse: Reuse,
+    ) -> Result<Vec<SqlRow>, StoreError> {
         match &self.pool {
             SqlPool::Sqlite { readers, .. } => {
-                let rows = bound!(Sqlite, unnamed(sql), values).fetch_all(readers).await;
+                let rows = bound!(Sqlite, unnamed(sql), values, reuse).fetch_all(readers).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Sqlite).collect())
             }
             SqlPool::Postgres(pool) => {
-                let rows = bound!(Postgres, numbered(sql), values).fetch_all(pool).await;
+                let rows = bound!(Postgres, numbered(sql), values, reuse).fetch_all(pool).await;
                 rows.map(|rows| rows.into_iter().map(SqlRow::Postgres).collect())
             }
         }
@@ -245,10 +277,13 @@ async fn sqlite(url: &str, options: &SqlOptions) -> Result<SqlPool, StoreError> 
     let writer =
         SqlitePoolOptions::new().max_connections(1).acquire_timeout(options.connect_timeout);
     let writer = writer.connect_with(connect.clone()).await.map_err(|e| failure(&e))?;
+    // Each reader is a thread that computes: more than the processors keep busy only take memory.
+    let busy = std::thread::available_parallelism().map_or(2, |cores| cores.get() * 2);
+    let most = options.connections.min(u32::try_from(busy).unwrap_or(u32::MAX));
     let readers = SqlitePoolOptions::new()
-        .max_connections(options.connections.max(1))
+        .max_connections(most.max(1))
         .acquire_timeout(options.connect_timeout)
-        .connect_with(connect.pragma("query_only", "on"));
+        .connect_with(connect.pragma("query_only", "on").pragma("cache_size", READER_CACHE));
     Ok(SqlPool::Sqlite { writer, readers: readers.await.map_err(|e| failure(&e))? })
 }
 

@@ -38,7 +38,7 @@ impl SqlStore {
             return Ok(Vec::new());
         }
         let (sql, conditions) = parts.statement();
-        let rows = self.read(sql, conditions.values).await?;
+        let rows = self.read_once(sql, conditions.values).await?;
         let mut found =
             rows.iter().map(|row| spend_row(row, query.by.len())).collect::<Result<Vec<_>, _>>()?;
         // Without groups there is a row of nulls even where no call was.
