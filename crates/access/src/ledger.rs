@@ -13,8 +13,8 @@ mod writer;
 pub(crate) use refusal::RefusalQueue;
 pub use refusal::{Refusal, RefusalCount, RefusalFilter};
 pub use report::{
-    CallFilter, CallRow, CallSort, MOST_NAMES, OTHER, PartyFilter, SpendColumn, SpendQuery,
-    SpendRow, SpendSums, VisibleCalls, Waits,
+    CallFilter, CallRow, CallSort, Durations, MOST_NAMES, NewestCalls, OTHER, PartyFilter,
+    Percentiles, SpendColumn, SpendQuery, SpendRow, SpendSums, VisibleCalls,
 };
 pub use row::{
     Attribution, CallOutcome, CallState, Charge, Closing, CounterKey, CounterState, OpenOutcome,

@@ -15,6 +15,7 @@ mod sql_records;
 mod sql_refusals;
 mod sql_reports;
 mod sql_rollup;
+mod sql_search;
 mod sql_slices;
 mod sql_spend;
 mod sql_text;
@@ -28,8 +29,8 @@ pub use sql::{SqlOptions, SqlStore};
 pub use sql_kept::{KeptId, KeptLease, KeptLimits, KeptRow, RowKind};
 
 use crate::ledger::{
-    CallFilter, CallRow, Closing, CounterKey, CounterState, OpenOutcome, Opening, Refusal,
-    RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow, Waits,
+    CallFilter, CallRow, Closing, CounterKey, CounterState, Durations, NewestCalls, OpenOutcome,
+    Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow,
 };
 use crate::record::{Record, RecordKind};
 use crate::{KeyDigest, KeyToken, UtcTime};
@@ -286,11 +287,12 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a page of ledger rows.
     fn calls(&self, filter: CallFilter) -> StoreFuture<'_, Page<CallRow>>;
 
-    /// Reads the newest rows of a selection, without their number; sort and offset do not count.
-    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, Vec<CallRow>>;
+    /// Reads the newest rows of a selection, without their number; sort and offset do not count. A search that reads much
+    /// for few rows may end before its time.
+    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, NewestCalls>;
 
     /// Reads the durations of the newest successful calls of a selection.
-    fn waits(&self, filter: CallFilter) -> StoreFuture<'_, Vec<Waits>>;
+    fn durations(&self, filter: CallFilter) -> StoreFuture<'_, Durations>;
 
     /// Writes refused calls. An id that has a row keeps it.
     fn refuse(&self, refusals: Vec<Refusal>) -> StoreFuture<'_, ()>;

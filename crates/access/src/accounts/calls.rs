@@ -191,6 +191,11 @@ impl Accounts {
         self.ledger.is_away()
     }
 
+    /// The point up to which all calls that this process has ended are in the store: the present, unless it does not keep up.
+    pub fn settled_until(&self) -> UtcTime {
+        self.ledger.unsettled_since().unwrap_or_else(|| self.now())
+    }
+
     /// Whether the Redis that replicas share rate limits in can be reached; absent where there is none.
     pub fn shares_rates(&self) -> Option<bool> {
         self.rates.is_shared()

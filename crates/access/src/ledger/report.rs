@@ -109,13 +109,36 @@ pub struct CallRow {
     pub under_way: bool,
 }
 
-/// Durations of a call in milliseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Waits {
-    /// To the last byte of the answer.
-    pub total: u64,
-    /// To its first byte, where it was seen.
-    pub first: Option<u64>,
+/// The newest rows of a selection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewestCalls {
+    /// The rows, newest first.
+    pub rows: Vec<CallRow>,
+    /// The point to which they were looked for, where a search ended before it had seen all older rows and found as many as
+    /// were asked for.
+    pub searched: Option<UtcTime>,
+}
+
+/// Durations of the newest successful calls of a selection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Durations {
+    /// The number of calls.
+    pub calls: u64,
+    /// Whether the selection may have more of them.
+    pub sampled: bool,
+    /// To the last byte of answers.
+    pub total: Percentiles,
+    /// To the first byte of answers, where it was seen.
+    pub first: Percentiles,
+}
+
+/// Percentiles in milliseconds, by the nearest rank; absent without any value.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Percentiles {
+    /// The value that half of them do not exceed.
+    pub p50: Option<u64>,
+    /// The value that 95 in 100 do not exceed.
+    pub p95: Option<u64>,
 }
 
 /// Columns of the aggregates, to group by.
@@ -196,6 +219,18 @@ pub struct SpendSums {
     pub estimated: i64,
 }
 
+impl Percentiles {
+    /// Those of some values.
+    pub(crate) fn of(mut values: Vec<u64>) -> Self {
+        values.sort_unstable();
+        let at = |percent: usize| {
+            let rank = (values.len() * percent).div_ceil(100);
+            values.get(rank.saturating_sub(1)).copied()
+        };
+        Self { p50: at(50), p95: at(95) }
+    }
+}
+
 impl SpendQuery {
     /// Whether it is answered from the sums by tag.
     pub(crate) fn is_by_tag(&self) -> bool {
@@ -270,5 +305,22 @@ impl SpendSums {
             estimated,
         } = self;
         [succeeded, failed, input, output, cache_read, cache_write, cost, unpriced, estimated]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let of = |values: &[u64]| {
+            let Percentiles { p50, p95 } = Percentiles::of(values.to_vec());
+            (p50, p95)
+        };
+        assert_eq!(of(&(1..=100).rev().collect::<Vec<_>>()), (Some(50), Some(95)));
+        assert_eq!(of(&[7]), (Some(7), Some(7)));
+        assert_eq!(of(&[3, 1, 2]), (Some(2), Some(3)));
+        assert_eq!(of(&[]), (None, None));
     }
 }

@@ -8,7 +8,7 @@ mod task;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -103,6 +103,7 @@ pub struct LedgerWriter {
     live: Arc<Mutex<HashMap<String, UtcTime>>>,
     /// Whether the last access to the store failed: calls that pass without it need not wait for it then.
     away: Arc<AtomicBool>,
+    unsettled: Arc<AtomicI64>,
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -129,11 +130,13 @@ impl LedgerWriter {
         let room = Arc::new(Semaphore::new(options.most_calls.clamp(1, Semaphore::MAX_PERMITS)));
         let live = Arc::new(Mutex::new(HashMap::new()));
         let away = Arc::new(AtomicBool::new(false));
+        let unsettled = Arc::<AtomicI64>::default();
         let waiting = Arc::<Mutex<Waiting>>::default();
         let slices = Arc::<Slices>::default();
         let writer = Writer {
             store: Arc::clone(&store),
             away: Arc::clone(&away),
+            unsettled: Arc::clone(&unsettled),
             waiting: Arc::clone(&waiting),
             slices: Arc::clone(&slices),
             batch: options.batch.max(1),
@@ -156,7 +159,7 @@ impl LedgerWriter {
         };
         let reaper = tokio::spawn(reaper.run());
         let tasks = Mutex::new(vec![writer, reaper, roller]);
-        Self { queue, waiting, room, options, intents, slices, live, away, tasks }
+        Self { queue, waiting, room, options, intents, slices, live, away, unsettled, tasks }
     }
 
     /// Writes a call's row and reserves its estimate; returns when both are durable.
@@ -262,6 +265,13 @@ impl LedgerWriter {
     /// Whether the last access to the store failed.
     pub(crate) fn is_away(&self) -> bool {
         self.away.load(Ordering::Acquire)
+    }
+
+    /// The time at which the first of the calls ended that the store has not taken yet; absent if it has taken all, but for
+    /// those that have just ended.
+    pub(crate) fn unsettled_since(&self) -> Option<UtcTime> {
+        let millis = self.unsettled.load(Ordering::Acquire);
+        (millis != 0).then(|| UtcTime::from_millis(millis))
     }
 
     /// Calls between their reservation and their committed settlement.

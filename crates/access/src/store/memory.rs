@@ -9,9 +9,9 @@ use super::{
     StoreFuture, StoredSecret,
 };
 use crate::ledger::{
-    CallFilter, CallRow, CallSort, Closing, CounterKey, CounterState, MOST_NAMES, OpenOutcome,
-    Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow,
-    Waits,
+    CallFilter, CallRow, CallSort, Closing, CounterKey, CounterState, Durations, MOST_NAMES,
+    NewestCalls, OpenOutcome, Opening, Percentiles, Refusal, RefusalCount, RefusalFilter, Slice,
+    SliceAmounts, SpendQuery, SpendRow,
 };
 use crate::record::RecordKind;
 use crate::{KeyToken, UtcTime};
@@ -295,19 +295,21 @@ impl Store for MemoryStore {
         ready(Ok(self.ledger().calls(&filter)))
     }
 
-    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, Vec<CallRow>> {
+    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, NewestCalls> {
         let filter = CallFilter { sort: CallSort::Start, ascending: false, offset: 0, ..filter };
-        ready(Ok(self.ledger().calls(&filter).rows))
+        ready(Ok(NewestCalls { rows: self.ledger().calls(&filter).rows, searched: None }))
     }
 
-    fn waits(&self, filter: CallFilter) -> StoreFuture<'_, Vec<Waits>> {
+    fn durations(&self, filter: CallFilter) -> StoreFuture<'_, Durations> {
         let filter = CallFilter { succeeded: Some(true), ..filter };
-        let rows = self.ledger().calls(&filter).rows;
-        let waits = |row: &CallRow| {
-            let outcome = &row.closing.outcome;
-            Waits { total: outcome.total_ms, first: outcome.ttft_ms }
-        };
-        ready(Ok(rows.iter().map(waits).collect()))
+        let Page { rows, total } = self.ledger().calls(&filter);
+        let outcomes = || rows.iter().map(|row| &row.closing.outcome);
+        ready(Ok(Durations {
+            calls: rows.len() as u64,
+            sampled: rows.len() as u64 != total,
+            total: Percentiles::of(outcomes().map(|one| one.total_ms).collect()),
+            first: Percentiles::of(outcomes().filter_map(|one| one.ttft_ms).collect()),
+        }))
     }
 
     fn refuse(&self, refusals: Vec<Refusal>) -> StoreFuture<'_, ()> {

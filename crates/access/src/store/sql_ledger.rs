@@ -11,9 +11,9 @@ use super::sql_slices::{self, GiveBack, LendBatch, ReapSlices};
 use super::sql_text::{batches, padded, rows_of};
 use super::{RollupRound, Store, StoreError, StoreFuture, sql_hourly, sql_rollup};
 use crate::ledger::{
-    CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, OpenOutcome,
-    Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts, SpendQuery, SpendRow,
-    Waits,
+    CallFilter, CallOutcome, CallRow, Charge, Closing, CounterKey, CounterState, Durations,
+    NewestCalls, OpenOutcome, Opening, Refusal, RefusalCount, RefusalFilter, Slice, SliceAmounts,
+    SpendQuery, SpendRow,
 };
 use crate::record::RecordKind;
 use crate::store::{AuditEntry, Change, Document, Page, RecordQuery, SecretBy, StoredSecret};
@@ -419,12 +419,12 @@ impl Store for SqlStore {
         Box::pin(self.find_calls(filter))
     }
 
-    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, Vec<CallRow>> {
+    fn newest(&self, filter: CallFilter) -> StoreFuture<'_, NewestCalls> {
         Box::pin(self.newest_calls(filter))
     }
 
-    fn waits(&self, filter: CallFilter) -> StoreFuture<'_, Vec<Waits>> {
-        Box::pin(self.newest_waits(filter))
+    fn durations(&self, filter: CallFilter) -> StoreFuture<'_, Durations> {
+        Box::pin(self.newest_durations(filter))
     }
 
     fn refuse(&self, refusals: Vec<Refusal>) -> StoreFuture<'_, ()> {

@@ -1,11 +1,11 @@
-//! Refused calls in a database, and the newest rows of the ledger beside them.
+//! Refused calls in a database.
 
 use super::StoreError;
 use super::sql::{SqlRow, SqlStore, Statement, Value};
-use super::sql_reports::{COLUMNS, Conditions, call_row, of_filter};
+use super::sql_reports::Conditions;
 use super::sql_text::{batches, rows_of};
 use crate::UtcTime;
-use crate::ledger::{CallFilter, CallRow, Refusal, RefusalCount, RefusalFilter, Waits};
+use crate::ledger::{Refusal, RefusalCount, RefusalFilter};
 
 const REFUSAL_COLUMNS: &str = "id, happened_at, key_id, token, team_id, user_id, model, code, status, scope, scope_id, reason, refusals";
 const REFUSAL_COUNT: usize = 13;
@@ -56,39 +56,6 @@ impl SqlStore {
             Ok(RefusalCount { scope: row.text(0)?, code: row.text(1)?, count })
         };
         rows.iter().map(count).collect()
-    }
-
-    /// The newest rows of a selection, without their number.
-    pub(super) async fn newest_calls(
-        &self,
-        filter: CallFilter,
-    ) -> Result<Vec<CallRow>, StoreError> {
-        let mut conditions = of_filter(&filter);
-        conditions.values.push(filter.limit.into());
-        let sql = format!(
-            "SELECT {COLUMNS} FROM ledger{} ORDER BY began_at DESC, id DESC LIMIT ${}",
-            conditions.clause(),
-            conditions.values.len()
-        );
-        self.read(sql, conditions.values).await?.iter().map(call_row).collect()
-    }
-
-    /// Durations of the newest successful calls of a selection.
-    pub(super) async fn newest_waits(&self, filter: CallFilter) -> Result<Vec<Waits>, StoreError> {
-        let filter = CallFilter { succeeded: Some(true), ..filter };
-        let mut conditions = of_filter(&filter);
-        conditions.values.push(filter.limit.into());
-        let sql = format!(
-            "SELECT total_ms, ttft_ms FROM ledger{} ORDER BY began_at DESC LIMIT ${}",
-            conditions.clause(),
-            conditions.values.len()
-        );
-        let millis = |ms: i64| u64::try_from(ms).unwrap_or(0);
-        let waits = |row: &SqlRow| {
-            let (total, first) = (millis(row.int(0)?), row.maybe_int(1)?.map(millis));
-            Ok(Waits { total, first })
-        };
-        self.read(sql, conditions.values).await?.iter().map(waits).collect()
     }
 }
 

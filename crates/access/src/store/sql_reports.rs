@@ -85,6 +85,48 @@ impl Conditions {
         self.text.push_str(&format!("{join}{text}"));
     }
 
+    /// The conditions of a selection of calls.
+    pub(super) fn calls(&mut self, filter: &CallFilter) {
+        self.and("began_at", ">=", filter.from.map(|at| at.millis().into()));
+        self.and("began_at", "<=", filter.until.map(|at| at.millis().into()));
+        let exact = [
+            ("id", &filter.id),
+            ("session_id", &filter.session_id),
+            ("model", &filter.model),
+            ("model_group", &filter.model_group),
+            ("error_code", &filter.error_code),
+        ];
+        for (column, wanted) in exact {
+            self.and(column, "=", wanted.clone().map(Value::from));
+        }
+        if let Some((at, id)) = &filter.before {
+            self.older_than(("began_at", "id"), *at, id);
+        }
+        self.one_of("model", filter.models.as_deref());
+        self.and("region", "=", filter.region.clone().map(Value::from));
+        // Tags are kept as JSON, in which a name stands between quotes and without escapes: names that need some are none.
+        if let Some(tag) = &filter.tag {
+            self.values.push(format!("%\"{}\"%", like(tag)).into());
+            self.plain(&format!("tags LIKE ${} ESCAPE '!'", self.values.len()));
+        }
+        self.parties(&filter.who);
+        if filter.ended {
+            self.plain("state <> 'reserved'");
+        }
+        match filter.succeeded {
+            None => {}
+            Some(true) => self.plain("state IN ('settled', 'estimated') AND error_code IS NULL"),
+            Some(false) => {
+                self.plain(
+                    "(state = 'voided' OR (state <> 'reserved' AND error_code IS NOT NULL))",
+                );
+            }
+        }
+        let cost = "CASE state WHEN 'voided' THEN 0 ELSE cost END";
+        self.and(cost, ">=", filter.min_cost.map(Value::from));
+        self.and(cost, "<=", filter.max_cost.map(Value::from));
+    }
+
     pub(super) fn clause(&self) -> String {
         if self.text.is_empty() { String::new() } else { format!(" WHERE {}", self.text) }
     }
@@ -177,45 +219,9 @@ impl SqlStore {
 
 pub(super) fn of_filter(filter: &CallFilter) -> Conditions {
     let mut all = Conditions::default();
-    all.and("began_at", ">=", filter.from.map(|at| at.millis().into()));
-    all.and("began_at", "<=", filter.until.map(|at| at.millis().into()));
-    let exact = [
-        ("id", &filter.id),
-        ("session_id", &filter.session_id),
-        ("model", &filter.model),
-        ("model_group", &filter.model_group),
-        ("error_code", &filter.error_code),
-    ];
-    for (column, wanted) in exact {
-        all.and(column, "=", wanted.clone().map(Value::from));
-    }
-    if let Some((at, id)) = &filter.before {
-        all.older_than(("began_at", "id"), *at, id);
-    }
-    all.one_of("model", filter.models.as_deref());
-    all.and("region", "=", filter.region.clone().map(Value::from));
-    // Tags are kept as JSON, in which a name stands between quotes and without escapes: names that need some are none.
-    if let Some(tag) = &filter.tag {
-        all.values.push(format!("%\"{}\"%", like(tag)).into());
-        all.plain(&format!("tags LIKE ${} ESCAPE '!'", all.values.len()));
-    }
-    all.parties(&filter.who);
-    if filter.ended {
-        all.plain("state <> 'reserved'");
-    }
-    match filter.succeeded {
-        None => {}
-        Some(true) => all.plain("state IN ('settled', 'estimated') AND error_code IS NULL"),
-        Some(false) => {
-            all.plain("(state = 'voided' OR (state <> 'reserved' AND error_code IS NOT NULL))");
-        }
-    }
-    let cost = "CASE state WHEN 'voided' THEN 0 ELSE cost END";
-    all.and(cost, ">=", filter.min_cost.map(Value::from));
-    all.and(cost, "<=", filter.max_cost.map(Value::from));
+    all.calls(filter);
     all
 }
-
 /// A text for LIKE that stands for itself.
 fn like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")

@@ -71,6 +71,7 @@ topics![
     rollups::rollups_change_no_sum,
     rollups::interrupted_rollups_are_made_again,
     newest::calls_are_read_by_a_cursor,
+    newest::a_long_search_ends_and_goes_on,
     newest::refusals_are_kept_apart,
     keys::a_key_works_until_it_is_deleted_on_any_replica,
     keys::a_replaced_secret_has_its_grace,

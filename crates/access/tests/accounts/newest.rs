@@ -1,6 +1,6 @@
 //! The newest calls by a cursor, refusals beside them, and durations: the same in every store.
 
-use access::ledger::{CallFilter, PartyFilter, Refusal, RefusalFilter};
+use access::ledger::{CallFilter, Durations, PartyFilter, Percentiles, Refusal, RefusalFilter};
 
 use crate::Opener;
 use crate::ledger::{at, call, ending};
@@ -40,8 +40,9 @@ pub(crate) async fn calls_are_read_by_a_cursor(open: Opener) {
     }
     store.close(ends.into()).await.unwrap();
     let ids = async |filter: CallFilter| {
-        let rows = store.newest(CallFilter { limit: 4, ..filter }).await.unwrap();
-        rows.iter().map(|row| row.closing.call.id.clone()).collect::<Vec<_>>().join(" ")
+        let newest = store.newest(CallFilter { limit: 4, ..filter }).await.unwrap();
+        assert_eq!(newest.searched, None, "little is searched to its end");
+        newest.rows.iter().map(|row| row.closing.call.id.clone()).collect::<Vec<_>>().join(" ")
     };
     let all = CallFilter::default;
     assert_eq!(ids(all()).await, "c5 c4 c3 c2");
@@ -59,10 +60,64 @@ pub(crate) async fn calls_are_read_by_a_cursor(open: Opener) {
     for (name, expected) in [("a_b", "c5 c4 c3 c2"), ("t_g 4", ""), ("tag%", ""), ("tag", "")] {
         assert_eq!(ids(tag(name)).await, expected, "{name}");
     }
-    let waits = store.waits(CallFilter { limit: 3, ..all() }).await.unwrap();
-    let totals: Vec<_> = waits.iter().map(|one| (one.total, one.first)).collect();
-    assert!(totals.contains(&(5, Some(7))) && totals.len() == 3, "{totals:?}");
-    assert!(!totals.contains(&(4, Some(7))), "failed calls have no durations: {totals:?}");
+    // Failed calls have no durations.
+    let durations = async |filter: CallFilter| store.durations(filter).await.unwrap();
+    let newest = durations(CallFilter { limit: 3, ..all() }).await;
+    let percentiles = |p50, p95| Percentiles { p50, p95 };
+    let expected = Durations {
+        calls: 3,
+        sampled: true,
+        total: percentiles(Some(3), Some(5)),
+        first: percentiles(Some(7), Some(7)),
+    };
+    assert_eq!(newest, expected);
+    let tag = Some("tag 0".to_owned());
+    let one = durations(CallFilter { tag, limit: 3, ..all() }).await;
+    assert_eq!((one.calls, one.sampled), (1, false));
+    assert_eq!((one.total, one.first), (percentiles(Some(0), Some(0)), percentiles(None, None)));
+    let region = Some("nowhere".to_owned());
+    assert_eq!(durations(CallFilter { region, limit: 3, ..all() }).await, Durations::default());
+}
+
+pub(crate) async fn a_long_search_ends_and_goes_on(open: Opener) {
+    let store = open().await;
+    // One call of a team in each of a hundred hours, every second hour: more stretches than one search reads.
+    let mut ends = Vec::new();
+    for n in 0..100_i64 {
+        let mut one = call(&format!("c{n:03}"), 10, None);
+        one.at = at(n * 2 * 3_600_000);
+        one.who.team = Some("seldom".into());
+        ends.push(ending(&one, 1));
+        let mut other = call(&format!("d{n:03}"), 10, None);
+        other.at = at((n * 2 + 1) * 3_600_000);
+        other.who.team = Some("often".into());
+        ends.push(ending(&other, 1));
+    }
+    store.close(ends.into()).await.unwrap();
+    let who = PartyFilter { teams: Some(vec!["seldom".into()]), ..PartyFilter::default() };
+    let filter = CallFilter { who, limit: 200, ..CallFilter::default() };
+    let mut found = Vec::new();
+    let (mut before, mut searches) = (None, 0);
+    for _ in 0..3 {
+        searches += 1;
+        let newest = store.newest(CallFilter { before, ..filter.clone() }).await.unwrap();
+        found.extend(newest.rows.into_iter().map(|row| row.closing.call.id.clone()));
+        before = newest.searched.map(|end| (end, String::new()));
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(before, None);
+    assert_eq!(searches > 1, store.database().is_some(), "memory is searched at once");
+    let expected: Vec<_> = (0..100).rev().map(|n| format!("c{n:03}")).collect();
+    assert_eq!(found, expected);
+    // A call under way is in no aggregate yet, and is found.
+    let mut running = call("running", 10, None);
+    running.at = at(1_000 * 3_600_000);
+    running.who.team = Some("seldom".into());
+    store.open(vec![running]).await.unwrap();
+    let newest = store.newest(CallFilter { limit: 1, ..filter }).await.unwrap();
+    assert_eq!(newest.rows.first().map(|row| row.closing.call.id.as_str()), Some("running"));
 }
 
 pub(crate) async fn refusals_are_kept_apart(open: Opener) {

@@ -1,6 +1,6 @@
 //! The task behind the handle: it opens, lends and settles in batches, in the order of its queue.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -47,6 +47,8 @@ pub(super) struct Held {
 pub(super) struct Writer {
     pub(super) store: Arc<dyn Store>,
     pub(super) away: Arc<AtomicBool>,
+    /// The time in milliseconds at which the first of the calls ended that are being settled; 0 if none are.
+    pub(super) unsettled: Arc<AtomicI64>,
     pub(super) waiting: Arc<Mutex<Waiting>>,
     pub(super) slices: Arc<Slices>,
     /// Most rows of a transaction.
@@ -176,12 +178,15 @@ impl Writer {
     async fn settle(&self) {
         let Waiting { closings, held: _held, after: _ } = std::mem::take(&mut *self.waiting());
         let closings: Arc<[_]> = closings.into();
+        let first = closings.iter().map(|closing: &Closing| closing.at.millis()).min();
+        self.unsettled.store(first.unwrap_or(0), Ordering::Release);
         let mut wait = Duration::from_millis(50);
         while !closings.is_empty() {
             let closed = self.store.close(Arc::clone(&closings)).await;
             self.away.store(closed.is_err(), Ordering::Release);
             match closed {
                 Ok(_) => {
+                    self.unsettled.store(0, Ordering::Release);
                     self.slices.settled(&closings);
                     return;
                 }

@@ -3,7 +3,7 @@
 import { get } from "../api.js";
 import { chart, chartTable, legend } from "../chart.js";
 import { button, h, replace, select, table } from "../dom.js";
-import { change, count, dayLong, clock, exactMoney, millis, money, nanodollars, percent, share, sharePercent, short, until } from "../format.js";
+import { change, count, dayLong, clock, exactMoney, exactTime, millis, money, nanodollars, percent, share, sharePercent, short, until } from "../format.js";
 import { filtersOf, times } from "../range.js";
 import { EMPTY, GROUPS, METRICS } from "../texts.js";
 import { chips } from "./requests.js";
@@ -38,7 +38,8 @@ export function window_(activity) {
   const whole = clock(from, zone) === "00:00" && clock(to, zone) === "00:00";
   const first = whole ? dayLong(from, zone) : `${dayLong(from, zone)} ${clock(from, zone)}`;
   const last = whole ? dayLong(end, zone) : `${dayLong(to, zone)} ${clock(to, zone)}`;
-  const complete = activity.floor ? "at least: some calls have no price" : "complete";
+  const complete = activity.delayed ? `as of ${exactTime(activity.as_of, zone)}: later calls wait for the store`
+    : activity.floor ? "at least: some calls have no price" : "complete";
   return `${first} – ${last} · ${zone} · ${complete}`;
 }
 

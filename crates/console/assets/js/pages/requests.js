@@ -55,7 +55,7 @@ function draw(context, data, question) {
       h("nav", { class: "pages", "aria-label": "Pages" },
         params.before && button("Newest", () => context.set({ before: null })),
         data.next && button("Older", () => context.set({ before: data.next, tail: null })),
-        h("span", { class: "quiet" }, data.next ? `${count(data.rows.length)} rows, there are more` : `${count(data.rows.length)} rows`))),
+        h("span", { class: "quiet" }, `${count(data.rows.length)} rows${data.searched ? `; searched back to ${exactTime(data.searched, zoneOf(params))}, incomplete: Older goes on` : data.next ? ", there are more" : ""}`))),
     params.open && (kept ?? h("aside", { "aria-label": "Details" }, "…"))));
 }
 

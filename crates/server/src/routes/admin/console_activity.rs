@@ -8,7 +8,7 @@ use access::{CalendarDay, CalendarZone, UtcTime, ZoneHours};
 use serde::Serialize;
 
 use super::answer::AdminAnswer;
-use super::console_series::{Curve, GroupBy, Series, series};
+use super::console_series::{Curve, GroupBy, ReadSeries, Series, series};
 use super::error::AdminRefusal;
 use super::query::AdminQuery;
 use super::report_names::ModelNames;
@@ -24,6 +24,9 @@ const TOP: u64 = 8;
 const MOST_SERIES: u64 = 100;
 /// Days of an answer to a request that names no time.
 const USUAL: Duration = Duration::from_hours(24 * 7);
+
+/// Time that settlements take from a call's end to their commit, at most, while the store keeps up.
+const USUAL_DELAY: Duration = Duration::from_secs(3);
 
 /// The answer.
 #[derive(Debug, Serialize)]
@@ -41,7 +44,10 @@ pub(super) struct ConsoleActivity {
     floor: bool,
     unpriced: i64,
     estimated: i64,
+    /// The point up to which the calls of this process are counted.
     as_of: UtcTime,
+    /// Whether it is so long ago that the sums lack calls.
+    delayed: bool,
     from: UtcTime,
     to: UtcTime,
     zone: String,
@@ -87,6 +93,8 @@ pub(super) struct ReadActivity {
     /// The parties and models.
     pub(super) question: SpendQuery,
     pub(super) ask: Ask,
+    /// The sums of the dimension that series are of, the dearest first.
+    pub(super) groups: (SpendColumn, Vec<(String, SpendSums)>),
 }
 
 /// `GET /outcrop/activity`.
@@ -118,7 +126,8 @@ pub(super) async fn read(request: &AdminRequest) -> Result<ReadActivity, AdminRe
         question.models = Some(served(request, &question, (earlier, ask.to), model).await?);
     }
     let previous = whole(request, &question, (earlier, ask.from)).await?;
-    let (series, other, total) = series(request, &ask, (by, &question), top).await?;
+    let ReadSeries { series, other, total, groups } =
+        series(request, &ask, (by, &question), top).await?;
     let parts = ask.zone.cut(ask.from, ask.to);
     let activity = ConsoleActivity {
         series,
@@ -128,7 +137,8 @@ pub(super) async fn read(request: &AdminRequest) -> Result<ReadActivity, AdminRe
         floor: total.unpriced > 0,
         unpriced: total.unpriced,
         estimated: total.estimated,
-        as_of: request.accounts.now(),
+        as_of: request.accounts.settled_until(),
+        delayed: is_delayed(request),
         from: ask.from,
         to: ask.to,
         zone: ask.zone_name.clone(),
@@ -137,7 +147,13 @@ pub(super) async fn read(request: &AdminRequest) -> Result<ReadActivity, AdminRe
         overlapping: by == GroupBy::Tag,
         buckets: ask.buckets.clone(),
     };
-    Ok(ReadActivity { activity, question, ask })
+    Ok(ReadActivity { activity, question, ask, groups: (by.column(), groups) })
+}
+
+/// Whether calls wait for the store longer than one that is well lets them.
+pub(super) fn is_delayed(request: &AdminRequest) -> bool {
+    let accounts = &request.accounts;
+    accounts.now().since(accounts.settled_until()) > USUAL_DELAY
 }
 
 /// The sums of all calls between two points.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use access::UtcTime;
 use access::ledger::{
-    CallFilter, FailMode, RefusalCount, RefusalFilter, SpendColumn, SpendQuery, SpendSums, Waits,
+    CallFilter, FailMode, RefusalCount, RefusalFilter, SpendColumn, SpendQuery, SpendSums,
 };
 use serde::Serialize;
 
@@ -57,8 +57,8 @@ struct TopRow {
 #[derive(Debug, Default, Serialize)]
 struct Durations {
     /// The number of calls.
-    calls: usize,
-    /// Whether there were more of them.
+    calls: u64,
+    /// Whether there may be more of them.
     sampled: bool,
     total_p50: Option<u64>,
     total_p95: Option<u64>,
@@ -90,13 +90,18 @@ struct Gateway {
 
 /// `GET /outcrop/overview`.
 pub(super) async fn overview(request: AdminRequest) -> Result<AdminAnswer, AdminRefusal> {
-    let ReadActivity { activity, question, ask } = activity(&request).await?;
+    let ReadActivity { activity, question, ask, groups } = activity(&request).await?;
     let window = (ask.from, ask.to);
     let length = ask.to.millis() - ask.from.millis();
     let earlier = (UtcTime::from_millis(ask.from.millis() - length), ask.from);
     let (budgets, budgets_cut) = near(&request).await?;
     AdminAnswer::of(&Overview {
-        top: TopLists::read(&request, &question, window).await?,
+        top: TopLists::read(
+            &request,
+            SpendQuery { from: ask.from, until: ask.to, ..question.clone() },
+            groups,
+        )
+        .await?,
         durations: durations(&request, &question, window).await?,
         previous_durations: durations(&request, &question, earlier).await?,
         budgets,
@@ -109,19 +114,26 @@ pub(super) async fn overview(request: AdminRequest) -> Result<AdminAnswer, Admin
 }
 
 impl TopLists {
+    /// Reads the lists, but for that of a dimension whose sums were read already.
     async fn read(
         request: &AdminRequest,
-        question: &SpendQuery,
-        window: (UtcTime, UtcTime),
+        question: SpendQuery,
+        known: (SpendColumn, Vec<(String, SpendSums)>),
     ) -> Result<Self, AdminRefusal> {
-        let keys = largest(request, question, (SpendColumn::Key, window)).await?;
+        let largest = async |column| {
+            if column == known.0 {
+                return Ok(most(known.1.clone()));
+            }
+            largest(request, SpendQuery { by: vec![column], ..question.clone() }).await
+        };
+        let keys = largest(SpendColumn::Key).await?;
         let names =
             KeyNames::read(&request.accounts, keys.iter().map(|(id, _)| id.as_str())).await?;
         let keys = keys
             .iter()
             .map(|(id, sums)| TopRow::of((names.token(id).to_owned(), names.shown(id)), sums));
-        let models = largest(request, question, (SpendColumn::Model, window)).await?;
-        let end_users = largest(request, question, (SpendColumn::Customer, window)).await?;
+        let models = largest(SpendColumn::Model).await?;
+        let end_users = largest(SpendColumn::Customer).await?;
         let plain = |(id, sums): &(String, SpendSums)| {
             TopRow::of((shown(id).to_owned(), shown(id).to_owned()), sums)
         };
@@ -146,29 +158,29 @@ impl TopRow {
     }
 }
 
-/// The largest groups of a column: by cost, then by calls.
+/// The largest groups of a question's column: by cost, then by calls.
 async fn largest(
     request: &AdminRequest,
-    question: &SpendQuery,
-    (column, (from, until)): (SpendColumn, (UtcTime, UtcTime)),
+    query: SpendQuery,
 ) -> Result<Vec<(String, SpendSums)>, AdminRefusal> {
-    let query = SpendQuery { from, until, by: vec![column], ..question.clone() };
+    let is_by_model = query.by == [SpendColumn::Model];
     let now = request.worker().now();
     let mut models = ModelNames::of(now.names.catalogue());
     let mut groups: BTreeMap<String, SpendSums> = BTreeMap::new();
     for row in counted(request, query).await? {
-        let id = match column {
-            SpendColumn::Model => models.base(row.at(0)),
-            _ => row.at(0).to_owned(),
-        };
-        if !id.is_empty() {
-            groups.entry(id).or_default().add(row.sums());
-        }
+        let id = if is_by_model { models.base(row.at(0)) } else { row.at(0).to_owned() };
+        groups.entry(id).or_default().add(row.sums());
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, sums)| Reverse((sums.cost, sums.requests())));
+    Ok(most(groups))
+}
+
+/// The first ones of a list. Calls without a value are in no list.
+fn most(mut groups: Vec<(String, SpendSums)>) -> Vec<(String, SpendSums)> {
+    groups.retain(|(id, _)| !id.is_empty());
     groups.truncate(TOP);
-    Ok(groups)
+    groups
 }
 
 async fn durations(
@@ -181,33 +193,25 @@ async fn durations(
         until: Some(UtcTime::from_millis(to.millis() - 1)),
         who: question.who.clone(),
         models: question.models.clone(),
+        tag: question.tags.as_ref().and_then(|tags| tags.first().cloned()),
         limit: SAMPLE,
         ..CallFilter::default()
     };
-    Ok(Durations::of(&request.accounts.store().waits(filter).await?))
+    Ok(request.accounts.store().durations(filter).await?.into())
 }
 
-impl Durations {
-    fn of(waits: &[Waits]) -> Self {
-        let mut totals: Vec<_> = waits.iter().map(|one| one.total).collect();
-        let mut firsts: Vec<_> = waits.iter().filter_map(|one| one.first).collect();
-        totals.sort_unstable();
-        firsts.sort_unstable();
+impl From<access::ledger::Durations> for Durations {
+    fn from(read: access::ledger::Durations) -> Self {
+        let access::ledger::Durations { calls, sampled, total, first } = read;
         Self {
-            calls: waits.len(),
-            sampled: waits.len() as u64 == SAMPLE,
-            total_p50: percentile(&totals, 50),
-            total_p95: percentile(&totals, 95),
-            ttft_p50: percentile(&firsts, 50),
-            ttft_p95: percentile(&firsts, 95),
+            calls,
+            sampled,
+            total_p50: total.p50,
+            total_p95: total.p95,
+            ttft_p50: first.p50,
+            ttft_p95: first.p95,
         }
     }
-}
-
-/// The value that so many percent do not exceed, by the nearest rank.
-fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied()
 }
 
 async fn refusals(
@@ -215,7 +219,8 @@ async fn refusals(
     question: &SpendQuery,
     (from, to): (UtcTime, UtcTime),
 ) -> Result<Vec<Refused>, AdminRefusal> {
-    if question.who.customers.is_some() {
+    // Refused calls have no end user and no tag.
+    if question.who.customers.is_some() || question.tags.is_some() {
         return Ok(Vec::new());
     }
     let filter = RefusalFilter {
@@ -249,19 +254,5 @@ fn gateway(request: &AdminRequest) -> Gateway {
         catalogue_date: now.names.catalogue().dated(),
         can_change: request.caller.is_admin(),
         master_calls: now.config.admin.master_calls,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let numbers: Vec<u64> = (1..=100).collect();
-        assert_eq!((percentile(&numbers, 50), percentile(&numbers, 95)), (Some(50), Some(95)));
-        assert_eq!((percentile(&[7], 50), percentile(&[7], 95)), (Some(7), Some(7)));
-        assert_eq!(percentile(&[1, 2, 3], 50), Some(2));
-        assert_eq!(percentile(&[], 95), None);
     }
 }

@@ -68,7 +68,7 @@ pub(super) async fn details(request: AdminRequest) -> Result<AdminAnswer, AdminR
     let filter =
         CallFilter { id: Some(id.clone()), who: who.clone(), limit: 1, ..CallFilter::default() };
     let mut entries: Vec<_> =
-        store.newest(filter).await?.into_iter().map(LedgerEntry::Call).collect();
+        store.newest(filter).await?.rows.into_iter().map(LedgerEntry::Call).collect();
     if entries.is_empty() {
         let filter =
             RefusalFilter { id: Some(id.clone()), who, limit: 1, ..RefusalFilter::default() };

@@ -8,7 +8,7 @@ use access::ledger::{CallFilter, RefusalFilter, SpendColumn, SpendQuery, SpendSu
 use serde::Serialize;
 
 use super::answer::AdminAnswer;
-use super::console_activity::{Ask, served};
+use super::console_activity::{Ask, is_delayed, served};
 use super::console_facets::{Facets, facets};
 use super::console_row::{ConsoleRow, LedgerEntry, RowNames};
 use super::error::AdminRefusal;
@@ -32,10 +32,15 @@ struct RequestPage<'r> {
     rows: Vec<ConsoleRow<'r>>,
     /// The cursor of the next page, if there may be one.
     next: Option<String>,
+    /// The point to which a search was made that ended before the page was full: it goes on at `next`.
+    searched: Option<UtcTime>,
     from: UtcTime,
     to: UtcTime,
     zone: String,
+    /// The point up to which the calls of this process are counted.
     as_of: UtcTime,
+    /// Whether it is so long ago that the sums lack calls.
+    delayed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     sums: Option<Sums>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,6 +66,16 @@ enum Outcomes {
     Refused,
 }
 
+/// A page of rows.
+struct Entries {
+    /// Newest first.
+    rows: Vec<LedgerEntry>,
+    /// The point to which a search was made that ended before the page was full.
+    searched: Option<UtcTime>,
+    /// The place of the next page, if there may be one.
+    next: Option<(UtcTime, String)>,
+}
+
 /// The selection of a request.
 struct Selection {
     calls: CallFilter,
@@ -78,9 +93,8 @@ pub(super) async fn page(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
     let selection = Selection::read(&request).await?;
     let before = query.text("before").map(cursor).transpose()?;
     let wants_facets = query.flag("facets")?;
-    let entries = selection.entries(&request, (before.clone(), limit)).await?;
-    let is_full = entries.len() as u64 == limit;
-    let next = entries.last().filter(|_| is_full).map(LedgerEntry::cursor);
+    let Entries { rows: entries, searched, next } =
+        selection.entries(&request, (before, limit)).await?;
     let names = RowNames::read(&request, &entries).await?;
     let (sums, facets) = match wants_facets {
         true => (
@@ -91,11 +105,13 @@ pub(super) async fn page(request: AdminRequest) -> Result<AdminAnswer, AdminRefu
     };
     AdminAnswer::of(&RequestPage {
         rows: entries.iter().map(|entry| ConsoleRow::of(entry, &names)).collect(),
-        next,
+        next: next.map(|(at, id)| format!("{}.{id}", at.millis())),
+        searched,
         from: selection.ask.from,
         to: selection.ask.to,
         zone: selection.ask.zone_name.clone(),
-        as_of: request.accounts.now(),
+        as_of: request.accounts.settled_until(),
+        delayed: is_delayed(&request),
         sums,
         facets,
     })
@@ -109,16 +125,13 @@ pub(super) async fn csv(request: AdminRequest) -> Result<AdminAnswer, AdminRefus
     let (mut before, mut count) = (None, 0);
     loop {
         let entries = selection.entries(&request, (before.take(), BATCH)).await?;
-        let names = RowNames::read(&request, &entries).await?;
-        for entry in &entries {
+        let names = RowNames::read(&request, &entries.rows).await?;
+        for entry in &entries.rows {
             ConsoleRow::of(entry, &names).write(&mut table);
         }
-        count += entries.len() as u64;
-        before = match entries.last() {
-            Some(last) if entries.len() as u64 == BATCH => Some(last.point()),
-            Some(_) | None => break,
-        };
-        if count >= MOST_ROWS {
+        count += entries.rows.len() as u64;
+        before = entries.next;
+        if before.is_none() || count >= MOST_ROWS {
             break;
         }
     }
@@ -187,12 +200,14 @@ impl Selection {
         &self,
         request: &AdminRequest,
         (before, limit): (Option<(UtcTime, String)>, u64),
-    ) -> Result<Vec<LedgerEntry>, AdminRefusal> {
+    ) -> Result<Entries, AdminRefusal> {
         let store = request.accounts.store();
-        let mut entries = Vec::new();
+        let (mut entries, mut searched) = (Vec::new(), None);
         if self.outcomes != Outcomes::Refused {
             let filter = CallFilter { before: before.clone(), limit, ..self.calls.clone() };
-            entries.extend(store.newest(filter).await?.into_iter().map(LedgerEntry::Call));
+            let newest = store.newest(filter).await?;
+            searched = newest.searched;
+            entries.extend(newest.rows.into_iter().map(LedgerEntry::Call));
         }
         if self.outcomes != Outcomes::Succeeded && !self.only_calls {
             let filter = RefusalFilter { before, limit, ..self.refusals.clone() };
@@ -200,7 +215,14 @@ impl Selection {
         }
         entries.sort_by_key(|entry| Reverse(entry.point()));
         entries.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(entries)
+        // Refusals from before the end of a search come with the calls beside them.
+        entries.retain(|entry| searched.is_none_or(|end| entry.point().0 >= end));
+        let is_full = entries.len() as u64 == limit;
+        let next = match searched.filter(|_| !is_full) {
+            Some(end) => Some((end, String::new())),
+            None => entries.last().filter(|_| is_full).map(LedgerEntry::point),
+        };
+        Ok(Entries { rows: entries, searched: searched.filter(|_| !is_full), next })
     }
 
     /// The sums of the selection; absent where a filter is of rows alone.

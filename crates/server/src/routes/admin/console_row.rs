@@ -86,12 +86,6 @@ impl LedgerEntry {
         }
     }
 
-    /// The same as a text.
-    pub(super) fn cursor(&self) -> String {
-        let (at, id) = self.point();
-        format!("{}.{id}", at.millis())
-    }
-
     fn key(&self) -> &str {
         match self {
             Self::Call(row) => &row.closing.call.who.key_id,

@@ -51,6 +51,17 @@ struct Group {
     values: Vec<String>,
 }
 
+/// What was read of a dimension.
+pub(super) struct ReadSeries {
+    /// The largest series.
+    pub(super) series: Vec<Series>,
+    /// All others together.
+    pub(super) other: Curve,
+    pub(super) total: SpendSums,
+    /// The sums of the whole time of all groups, the dearest first.
+    pub(super) groups: Vec<(String, SpendSums)>,
+}
+
 /// Reads the largest series of a dimension, all others together, and the total.
 ///
 /// # Errors
@@ -60,8 +71,9 @@ pub(super) async fn series(
     ask: &Ask,
     (by, question): (GroupBy, &SpendQuery),
     top: u64,
-) -> Result<(Vec<Series>, Curve, SpendSums), AdminRefusal> {
+) -> Result<ReadSeries, AdminRefusal> {
     let mut largest = groups(request, ask, (by, question)).await?;
+    let groups = largest.iter().map(|(id, group)| (id.clone(), group.sums)).collect();
     largest.truncate(usize::try_from(top).unwrap_or(usize::MAX));
     let labels = Labels::read(request, by, &largest).await?;
     let places: BTreeMap<&str, usize> = (0..)
@@ -102,7 +114,7 @@ pub(super) async fn series(
         id: labels.id(id.clone()),
         curve: Curve::of(&curve),
     });
-    Ok((series.collect(), Curve::of(&others), total))
+    Ok(ReadSeries { series: series.collect(), other: Curve::of(&others), total, groups })
 }
 
 /// The groups of the whole time, the dearest first; of equal ones those with more calls.
@@ -207,7 +219,8 @@ impl GroupBy {
         }
     }
 
-    const fn column(self) -> SpendColumn {
+    /// The column of the aggregates.
+    pub(super) const fn column(self) -> SpendColumn {
         match self {
             Self::Model => SpendColumn::Model,
             Self::Key => SpendColumn::Key,
