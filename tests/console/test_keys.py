@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import openai
@@ -140,6 +141,30 @@ def test_changes_are_what_the_api_tells(console: Console, gateway: Gateway) -> N
     page.locator("form").evaluate("form => { form.noValidate = true; }")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("dialog [role=alert]")).to_contain_text("negative")
+
+
+def test_parallel_calls_use_a_budget_up(console: Console, gateway: Gateway) -> None:
+    """B6: of twenty calls at once a budget of a cent lets pass what it has room for; the bar is full, and is as SQL has it."""
+    page = console.page
+    made = gateway.make_key(key_alias="twenty-at-once", max_budget=0.01)
+    body = {"text": "word " * 8000, "model": "us.amazon.nova-pro-v1:0", "max_tokens": 400}
+    with ThreadPoolExecutor(20) as pool:
+        statuses = list(pool.map(lambda _: gateway.chat(made["key"], **body)[0], range(20)))
+    assert set(statuses) == {200, 429}, statuses
+    spent = gateway.get(f"/key/info?key={made['token']}")["info"]["spend"]
+    assert 0 < spent <= 0.01
+    # Calls of half the price fill what is left.
+    while gateway.chat(made["key"], text="word " * 300, model="us.amazon.nova-pro-v1:0", max_tokens=50)[0] == 200:
+        pass
+    spent = gateway.get(f"/key/info?key={made['token']}")["info"]["spend"]
+    assert 0 < spent <= 0.01
+    console.go("keys?q=twenty-at-once")
+    shown = page.locator("main tbody .budget")
+    expect(shown).to_have_attribute("title", re.compile(r"of \$0\.01"))
+    share = float(re.search(r"([\d.]+) %", shown.inner_text())[1])
+    assert abs(share - spent / 0.01 * 100) <= 0.5 and share > 80, (share, spent)
+    console.go("requests?status=refused&range=1h")
+    expect(page.locator("tbody tr", has_text="twenty-at-once").first).to_contain_text("refused by the key twenty-at-once")
 
 
 def test_a_spent_budget_shows_who_refused(console: Console, gateway: Gateway) -> None:
