@@ -19,7 +19,7 @@ async fn requests_are_pages_by_a_cursor() {
     let all = get(&format!("{RANGE}&facets=true")).await;
     assert_eq!(ids(&all), ["0193d", "0193c", "0193b", "0193a"]);
     expect(
-        &json!({"next": null, "zone": "UTC",
+        &json!({"next": null, "searched": null, "delayed": false, "zone": "UTC",
             "sums": {"spend_nano": "1250000035", "requests": 4, "failed": 1, "floor": true}}),
         &all,
     );
@@ -124,6 +124,8 @@ async fn the_first_screen_is_one_answer() {
     );
     let narrow = spent.get(&format!("/outcrop/overview?{RANGE}&tag=batch")).await;
     assert_eq!(narrow["activity"]["total"]["requests"], 1);
+    assert_eq!(narrow["activity"]["delayed"], false);
+    assert_eq!(narrow["durations"]["calls"], 1);
     spent.admin.stop().await;
 }
 
