@@ -221,6 +221,7 @@ impl Service<Uri> for Connector {
             let inner = tokio::time::timeout(limit, connect)
                 .await
                 .unwrap_or(Err(ConnectError::TimedOut(limit)))?;
+            let inner = Box::new(inner);
             Ok(CountedStream { inner, served: Served::default(), is_forwarded })
         })
     }
@@ -356,7 +357,9 @@ impl Service<Uri> for TcpConnector {
 
 /// A connection that carries its [`Served`] count.
 pub(super) struct CountedStream {
-    inner: MaybeHttpsStream<Hop>,
+    /// Boxed, because the states of two TLS sessions, one of them a proxy's, take 2 KB, and hyper holds four copies of this
+    /// type in the task of a connection.
+    inner: Box<MaybeHttpsStream<Hop>>,
     served: Served,
     /// Whether requests go to a forwarding proxy: their target is then the whole URL.
     is_forwarded: bool,
