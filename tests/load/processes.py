@@ -76,6 +76,8 @@ def free_port() -> int:
 def running(arguments: list[str], port: int, folder: Path, **environment: str) -> Iterator[Process]:
     """A process in a group of its own; the group is ended with it."""
     own = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", "AWS_EC2_METADATA_DISABLED": "true"}
+    # The place of a process's profile, in builds that count.
+    own |= {name: text for name, text in os.environ.items() if name == "LLVM_PROFILE_FILE"}
     with (folder / "log").open("ab") as log:
         popen = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder,
                                  env={**own, **environment}, start_new_session=True)
