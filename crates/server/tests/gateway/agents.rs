@@ -4,25 +4,13 @@ use emulator::{Call, Step, frames};
 use http::Method;
 use serde_json::{Value, json};
 
-use super::rig::{Received, Rig};
+use super::rig::{Received, Rig, with};
 
 const AGENT: &str = "agent/EMULAAGENT/LIVE";
 const FLOW: &str = "flow/EMULATFLOW/LIVE";
 
 fn ask(model: &str, content: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": content }] })
-}
-
-fn with(mut request: Value, more: Value) -> Value {
-    let (Some(request_members), Value::Object(more)) = (request.as_object_mut(), more) else {
-        panic!("objects alone have members");
-    };
-    request_members.extend(more);
-    request
-}
-
-fn last_call(rig: &Rig) -> Call {
-    rig.emulator.journal().calls().pop().unwrap()
 }
 
 /// The session in the path of a call to the agent.
@@ -58,14 +46,14 @@ async fn an_agent_answers_whole_and_streamed() {
         let cited = &answer["choices"][0]["outcrop"]["citations"][0];
         assert_eq!(cited["citation"]["source"], "s3://emulator-rocks/granite.txt", "{answer}");
         assert_eq!(whole.header("x-outcrop-cost-usd"), None, "the price of an agent is not known");
-        let call = last_call(&rig);
+        let call = rig.last_call();
         assert_eq!(call.body, json!({ "inputText": "Granite?" }));
         assert_eq!(call.headers.get("x-outcrop-session"), None);
         assert!(session(&call).len() > 20);
 
-        let stream = rig.chat(&with(ask(model, "Granite?"), json!({ "stream": true }))).await;
+        let stream = rig.chat(&with(ask(model, "Granite?"), &json!({ "stream": true }))).await;
         assert_eq!(streamed(&stream).0, "You said: Granite?");
-        let sent = last_call(&rig).body;
+        let sent = rig.last_call().body;
         assert_eq!(sent["streamingConfigurations"], json!({ "streamFinalResponse": true }));
     }
     rig.stop().await;
@@ -78,7 +66,7 @@ async fn what_was_said_before_is_sent_unless_a_session_remembers_it() {
         { "role": "user", "content": "a" }, { "role": "assistant", "content": "b" }, { "role": "user", "content": "c" },
     ] });
     rig.chat(&talk).await;
-    let call = last_call(&rig);
+    let call = rig.last_call();
     let history = json!([
         { "role": "user", "content": [{ "text": "a" }] }, { "role": "assistant", "content": [{ "text": "b" }] },
     ]);
@@ -86,14 +74,14 @@ async fn what_was_said_before_is_sent_unless_a_session_remembers_it() {
     assert_eq!(call.body["sessionState"]["conversationHistory"]["messages"], history);
     let first = session(&call);
     rig.chat(&talk).await;
-    assert_ne!(session(&last_call(&rig)), first, "each call has a session of its own");
+    assert_ne!(session(&rig.last_call()), first, "each call has a session of its own");
 
     let mut sessions = Vec::new();
     for name in ["s-1", "s-1", "s-2"] {
         let metadata = json!({ "session_id": name, "mine": "7" });
-        let answer = rig.chat(&with(talk.clone(), json!({ "metadata": metadata }))).await;
+        let answer = rig.chat(&with(talk.clone(), &json!({ "metadata": metadata }))).await;
         assert_eq!(answer.header("x-outcrop-ignored"), None);
-        let call = last_call(&rig);
+        let call = rig.last_call();
         assert_eq!(call.body["sessionState"], json!({ "sessionAttributes": { "mine": "7" } }));
         sessions.push(session(&call));
     }
@@ -108,19 +96,19 @@ async fn a_trace_comes_where_it_is_asked_for_and_tells_the_usage() {
     let untraced = rig.chat(&ask(AGENT, "a")).await.json();
     assert_eq!(untraced["choices"][0]["outcrop"]["trace"], Value::Null);
     let more = json!({ "additional_model_request_fields": { "enableTrace": true, "sessionAttributes": { "k": "v" } } });
-    let request = with(ask(AGENT, "a"), more);
+    let request = with(ask(AGENT, "a"), &more);
     let whole = rig.chat(&request).await.json();
     let choice = &whole["choices"][0];
     assert!(choice["outcrop"]["trace"][0]["orchestrationTrace"].is_object(), "{whole}");
     assert_eq!(whole["usage"]["prompt_tokens"], 11);
     assert_eq!(whole["usage"]["completion_tokens"], 7);
-    let sent = last_call(&rig).body;
+    let sent = rig.last_call().body;
     assert_eq!(
         (&sent["enableTrace"], &sent["sessionState"]["sessionAttributes"]["k"]),
         (&json!(true), &json!("v"))
     );
     let options = json!({ "stream": true, "stream_options": { "include_usage": true } });
-    let (_, events) = streamed(&rig.chat(&with(request, options)).await);
+    let (_, events) = streamed(&rig.chat(&with(request, &options)).await);
     let traced = events.iter().any(|event| event["choices"][0]["outcrop"]["trace"].is_array());
     assert!(traced, "{events:?}");
     assert_eq!(events.last().unwrap()["usage"]["total_tokens"], 18);
@@ -148,7 +136,7 @@ async fn what_an_agent_does_not_take_is_refused_by_name_or_told() {
         ),
     ] {
         for model in [AGENT, FLOW] {
-            let refused = rig.chat(&with(ask(model, "a"), more.clone())).await;
+            let refused = rig.chat(&with(ask(model, "a"), &more)).await;
             assert_eq!(
                 (refused.status, &refused.json()["error"]["param"]),
                 (400, &json!(param)),
@@ -157,7 +145,7 @@ async fn what_an_agent_does_not_take_is_refused_by_name_or_told() {
         }
     }
     assert!(rig.emulator.journal().calls().is_empty());
-    let told = rig.chat(&with(ask(AGENT, "a"), json!({ "temperature": 0.5, "stop": "x" }))).await;
+    let told = rig.chat(&with(ask(AGENT, "a"), &json!({ "temperature": 0.5, "stop": "x" }))).await;
     assert_eq!((told.status, told.header("x-outcrop-ignored")), (200, Some("temperature, stop")));
     let lost = rig.chat(&ask("agent/NOSUCHAGEN/LIVE", "a")).await;
     assert_eq!(lost.status, 404, "{:?}", lost.body);
@@ -172,7 +160,7 @@ async fn characters_are_whole_and_actions_are_an_error() {
     let bytes = pieces.map(|piece| frames::event("chunk", piece.as_bytes())).concat();
     for stream in [false, true] {
         rig.emulator.script().push(Step::Bytes(bytes.clone()));
-        let answer = rig.chat(&with(ask(AGENT, "a"), json!({ "stream": stream }))).await;
+        let answer = rig.chat(&with(ask(AGENT, "a"), &json!({ "stream": stream }))).await;
         let text = if stream { streamed(&answer).0 } else { content(&answer) };
         assert_eq!(text, "aéb", "{stream}");
     }
@@ -195,7 +183,7 @@ async fn a_flow_is_given_the_last_message() {
     let rig = Rig::start("").await;
     let answer = rig.chat(&ask(FLOW, "Basalt")).await;
     assert_eq!((content(&answer), answer.header("x-outcrop-ignored")), ("Basalt".to_owned(), None));
-    let call = last_call(&rig);
+    let call = rig.last_call();
     assert_eq!(call.path, "/flows/EMULATFLOW/aliases/LIVE");
     assert_eq!(call.body["inputs"][0]["content"], json!({ "document": "Basalt" }));
     let talk = json!({ "model": FLOW, "stream": true, "messages": [

@@ -4,17 +4,12 @@ use http::Method;
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
-use super::rig::{PATIENCE, Rig, events};
+use super::rig::{PATIENCE, Rig, events, with};
 
 const MODEL: &str = "us.amazon.nova-lite-v1:0";
 
 fn ask(text: &str) -> Value {
     json!({ "model": MODEL, "messages": [{ "role": "user", "content": text }] })
-}
-
-fn with(mut request: Value, more: &Value) -> Value {
-    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    request
 }
 
 fn content(events: &[Value]) -> String {

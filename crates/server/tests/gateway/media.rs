@@ -111,7 +111,7 @@ async fn tools_return_media_to_every_family() {
         ], "tools": [{ "type": "function", "function": { "name": "snap", "parameters": { "type": "object" } } }] });
         let answer = rig.chat(&request).await;
         assert_eq!(answer.status, 200, "{model}: {}", answer.json());
-        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        let body = rig.last_call().body;
         let media = |block: &&Value| block.get("image").or(block.get("document")).is_some();
         let turn = &body["messages"][2]["content"];
         let within =
@@ -139,7 +139,7 @@ async fn s3_objects_need_the_operators_permission() {
     let rig = Rig::start(yaml).await;
     let answer = rig.chat(&ask(NOVA, &[image(url)])).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
-    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    let body = rig.last_call().body;
     assert_eq!(
         body["messages"][0]["content"][0]["image"],
         json!({ "format": "png", "source": { "s3Location": { "uri": url, "bucketOwner": "123456789012" } } })
@@ -192,7 +192,7 @@ async fn links_are_fetched_only_if_the_operator_allows_it() {
     let rig = Rig::start(&yaml).await;
     let answer = rig.chat(&ask(NOVA, &parts)).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
-    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    let body = rig.last_call().body;
     assert_eq!(names(&body), ["My ore (pdf)"]);
     let content = &body["messages"][0]["content"];
     let picture = content.as_array().unwrap().iter().find_map(|block| block.get("image")).unwrap();

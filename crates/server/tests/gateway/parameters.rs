@@ -20,7 +20,7 @@ async fn sent(rig: &Rig, model: &str, fields: &Value) -> (Value, String) {
     let answer = rig.chat(&ask(model, fields)).await;
     assert_eq!(answer.status, 200, "{}", answer.json());
     let ignored = answer.header("x-outcrop-ignored").unwrap_or_default().to_owned();
-    (rig.emulator.journal().calls().pop().unwrap().body, ignored)
+    (rig.last_call().body, ignored)
 }
 
 #[actix_rt::test]
@@ -52,7 +52,7 @@ async fn each_family_gets_the_parameters_it_has_and_the_rest_is_named() {
         ("nobody.knows-this-v1:0", Value::Null, "top_k, frequency_penalty, presence_penalty, seed"),
     ] {
         let answer = rig.chat(&ask(model, &all)).await;
-        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        let body = rig.last_call().body;
         assert_eq!(body["additionalModelRequestFields"], fields, "{model}");
         // Some are past their end of life and refused; only the request matters.
         if answer.status == 200 {
@@ -120,7 +120,7 @@ async fn unknown_models_get_what_every_active_one_of_their_family_accepts() {
     ] {
         // The emulator has none of them; only the request matters.
         rig.chat(&ask(model, &fields)).await;
-        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        let body = rig.last_call().body;
         assert_eq!(body["inferenceConfig"], config, "{model}");
         assert_eq!(body["additionalModelRequestFields"], fields_sent, "{model}");
         let content = body["messages"][0]["content"].as_array().unwrap();
@@ -138,12 +138,12 @@ async fn the_service_tier_is_reported_unary_and_streamed() {
     let fields = json!({ "service_tier": "flex" });
     let answer = rig.chat(&ask("amazon.nova-pro-v1:0", &fields)).await.json();
     assert_eq!(answer["service_tier"], "flex");
-    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    let body = rig.last_call().body;
     assert_eq!(body["serviceTier"], json!({ "type": "flex" }));
     let (body, ignored) = sent(&rig, NOVA, &fields).await;
     assert_eq!((&body["serviceTier"], &*ignored), (&Value::Null, "service_tier"));
     rig.chat(&ask("bought", &json!({ "service_tier": "reserved" }))).await;
-    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    let body = rig.last_call().body;
     assert_eq!(body["serviceTier"], json!({ "type": "reserved" }), "the operator knows better");
     for usage in [false, true] {
         let streamed = json!({ "service_tier": "auto", "stream": true, "stream_options": { "include_usage": usage } });
@@ -218,7 +218,7 @@ async fn guardrails_come_by_header_by_body_and_from_the_operator() {
     ] {
         let answer = rig.chat_with(headers, &ask(model, &fields)).await;
         assert_eq!(answer.status, 200, "{}", answer.json());
-        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        let body = rig.last_call().body;
         assert_eq!(body["guardrailConfig"], *wanted, "{model}");
     }
     let before = rig.emulator.journal().calls().len();

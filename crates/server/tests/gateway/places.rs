@@ -80,7 +80,7 @@ fn written(message: &Value, with_details: bool) -> Vec<Value> {
 
 /// The assistant's turns of the last call.
 fn turns(rig: &Rig) -> Vec<Value> {
-    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    let body = rig.last_call().body;
     let turns = body["messages"].as_array().unwrap().iter();
     turns.filter(|turn| turn["role"] == "assistant").map(|turn| turn["content"].clone()).collect()
 }

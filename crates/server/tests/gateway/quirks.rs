@@ -26,7 +26,7 @@ fn user(text: &str) -> Value {
 
 /// The kinds of blocks in each turn of the last body sent.
 fn kinds(rig: &Rig) -> Vec<Vec<String>> {
-    let body = rig.emulator.journal().calls().pop().unwrap().body;
+    let body = rig.last_call().body;
     let kinds = |turn: &Value| {
         let blocks = turn["content"].as_array().unwrap().iter();
         blocks.map(|block| block.as_object().unwrap().keys().next().unwrap().clone()).collect()
@@ -98,7 +98,7 @@ async fn a_tool_with_hyphens_is_called_by_its_own_name() {
         let result = json!({ "role": "tool", "tool_call_id": call["id"], "content": "sunny" });
         request["messages"] = json!([request["messages"][0], said, result]);
         assert_eq!(rig.chat(&request).await.status, 200);
-        let body = rig.emulator.journal().calls().pop().unwrap().body;
+        let body = rig.last_call().body;
         let declared = &body["toolConfig"]["tools"][0]["toolSpec"]["name"];
         assert_eq!(declared, &body["messages"][1]["content"][0]["toolUse"]["name"]);
         assert!(!declared.as_str().unwrap().contains('-'));

@@ -282,6 +282,11 @@ impl Rig {
         (head.status.as_u16(), head.headers, body)
     }
 
+    /// The newest call to the emulator.
+    pub(crate) fn last_call(&self) -> Call {
+        self.emulator.journal().calls().pop().unwrap()
+    }
+
     /// Waits until the emulator's journal fulfils `wanted`.
     pub(crate) async fn until(&self, wanted: impl Fn(&[Call]) -> bool) -> Vec<Call> {
         let deadline = Instant::now() + PATIENCE;
@@ -294,6 +299,12 @@ impl Rig {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// A request with more members, which replace those of the same name.
+pub(crate) fn with(mut request: Value, more: &Value) -> Value {
+    request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    request
 }
 
 fn written(workers: usize, yaml: &str) -> String {

@@ -1,11 +1,10 @@
 //! Prompts of Prompt management, called like models. The emulator's prompt says "Say one sentence about {{rock}}.", and
 //! refuses the settings that Bedrock refuses beside a prompt.
 
-use emulator::Call;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::rig::{Received, Rig};
+use super::rig::{Received, Rig, with};
 
 const PROMPT: &str = "prompt/EMULPROMPT:1";
 const ARN: &str = "arn:aws:bedrock:us-east-1:123456789012:prompt/EMULPROMPT:1";
@@ -14,18 +13,6 @@ const PATH: &str =
 
 fn filled(model: &str) -> Value {
     json!({ "model": model, "messages": [], "prompt_variables": { "rock": "slate" } })
-}
-
-fn with(mut request: Value, more: Value) -> Value {
-    let (Some(members), Value::Object(more)) = (request.as_object_mut(), more) else {
-        panic!("objects alone have members");
-    };
-    members.extend(more);
-    request
-}
-
-fn last_call(rig: &Rig) -> Call {
-    rig.emulator.journal().calls().pop().unwrap()
 }
 
 async fn post(rig: &Rig, path: &str, body: &Value) -> Received {
@@ -44,7 +31,7 @@ async fn a_prompt_is_called_by_its_arn_with_its_variables() {
         assert_eq!(answer.status, 200, "{model}: {:?}", answer.body);
         let said = answer.json()["choices"][0]["message"]["content"].to_string();
         assert!(said.contains("Say one sentence about slate."), "{said}");
-        let call = last_call(&rig);
+        let call = rig.last_call();
         assert_eq!(call.path, PATH, "{model}");
         assert_eq!(call.body, json!({ "promptVariables": { "rock": { "text": "slate" } } }));
         // The price is that of the prompt's model.
@@ -64,7 +51,7 @@ async fn a_prompt_is_streamed_and_takes_further_messages() {
     let more = json!({ "stream": true, "messages": [
         { "role": "assistant", "content": "Slate splits." }, { "role": "user", "content": "And then?" },
     ] });
-    let answer = rig.chat(&with(filled(PROMPT), more)).await;
+    let answer = rig.chat(&with(filled(PROMPT), &more)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let (events, done) = answer.events();
     let said: String = events
@@ -72,7 +59,7 @@ async fn a_prompt_is_streamed_and_takes_further_messages() {
         .filter_map(|event| event["choices"][0]["delta"]["content"].as_str())
         .collect();
     assert!(done && said.contains("And then?"), "{said}");
-    let call = last_call(&rig);
+    let call = rig.last_call();
     assert_eq!(call.path, format!("{PATH}-stream"));
     assert_eq!(call.body["messages"][0]["role"], "assistant", "nothing is put before it");
     rig.stop().await;
@@ -86,9 +73,9 @@ async fn calls_of_a_prompts_own_tools_are_answered() {
         { "role": "assistant", "content": null, "tool_calls": [called] },
         { "role": "tool", "tool_call_id": "call_1", "content": "gold" },
     ] });
-    let answer = rig.chat(&with(filled(PROMPT), more)).await;
+    let answer = rig.chat(&with(filled(PROMPT), &more)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
-    let body = last_call(&rig).body;
+    let body = rig.last_call().body;
     assert_eq!(body["messages"][0]["content"][0]["toolUse"]["name"], "dig");
     assert_eq!(body["toolConfig"], Value::Null);
     rig.stop().await;
@@ -107,11 +94,11 @@ async fn what_a_prompt_has_of_its_own_is_refused_by_name_or_told() {
         ),
         (json!({ "prompt_variables": { "rock": ["a"] } }), "prompt_variables.rock"),
     ] {
-        let refused = rig.chat(&with(filled(PROMPT), more.clone())).await;
+        let refused = rig.chat(&with(filled(PROMPT), &more)).await;
         assert_eq!(param(&refused), (400, json!(named)), "{more}");
     }
     let settings = json!({ "temperature": 0.5, "top_p": 0.5, "stop": "x", "max_tokens": 9 });
-    let told = rig.chat(&with(filled(PROMPT), settings)).await;
+    let told = rig.chat(&with(filled(PROMPT), &settings)).await;
     assert_eq!(told.status, 200, "{:?}", told.body);
     let ignored = told.header("x-outcrop-ignored").unwrap();
     for name in ["temperature", "top_p", "stop", "max_tokens"] {
@@ -137,7 +124,7 @@ async fn a_prompt_that_cannot_be_found_is_told_before_a_call() {
     let unused = rig.chat(&filled("nova-lite")).await;
     assert_eq!(unused.status, 400, "a model needs a message");
     let hello = json!({ "messages": [{ "role": "user", "content": "Hi" }] });
-    let unused = rig.chat(&with(filled("nova-lite"), hello)).await;
+    let unused = rig.chat(&with(filled("nova-lite"), &hello)).await;
     assert_eq!(unused.header("x-outcrop-ignored"), Some("prompt_variables"));
     rig.stop().await;
 }
@@ -157,7 +144,7 @@ async fn responses_name_a_prompt_as_openai_does() {
         assert_eq!(answer["prompt"]["id"], prompt["id"]);
         let said = answer["output"][0]["content"][0]["text"].to_string();
         assert!(said.contains("about slate."), "{said}");
-        let call = last_call(&rig);
+        let call = rig.last_call();
         assert_eq!(call.path, PATH, "{prompt}");
         assert_eq!(call.body, json!({ "promptVariables": { "rock": { "text": "slate" } } }));
     }
@@ -180,7 +167,7 @@ async fn responses_name_a_prompt_as_openai_does() {
 #[actix_rt::test]
 async fn messages_take_variables_too() {
     let rig = Rig::start("").await;
-    let request = with(filled(PROMPT), json!({ "max_tokens": 99 }));
+    let request = with(filled(PROMPT), &json!({ "max_tokens": 99 }));
     let answer = post(&rig, "/v1/messages", &request).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
     let said = answer.json()["content"][0]["text"].to_string();

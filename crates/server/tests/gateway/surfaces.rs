@@ -1,7 +1,7 @@
 //! Models that are called on another surface than Converse: in OpenAI's APIs on bedrock-runtime and
 //! bedrock-mantle, and in Anthropic's. The emulator checks the signature's service, the path, the id and the body.
 
-use emulator::{Call, Fault, Step};
+use emulator::{Fault, Step};
 use http::Method;
 use serde_json::{Value, json};
 
@@ -33,10 +33,6 @@ fn ask(model: &str, content: &str, stream: bool) -> Value {
     json!({ "model": model, "messages": messages, "stream": stream, "stream_options": { "include_usage": true } })
 }
 
-fn last_call(rig: &Rig) -> Call {
-    rig.emulator.journal().calls().pop().unwrap()
-}
-
 async fn post(rig: &Rig, path: &str, body: &Value) -> Received {
     rig.send(Method::POST, path, body.to_string().into()).await
 }
@@ -61,7 +57,7 @@ async fn a_chat_is_answered_on_every_surface() {
         for stream in [false, true] {
             let answer = rig.chat(&ask(model, "Say granite", stream)).await;
             said.push(text(&answer, stream));
-            let call = last_call(&rig);
+            let call = rig.last_call();
             assert_eq!((&*call.path, &call.body["model"]), (path, &json!(name)), "{model}");
             assert_eq!(call.body.get("stream"), stream.then_some(&json!(true)));
             let usage = match stream {
@@ -82,7 +78,7 @@ async fn a_chat_is_answered_on_every_surface() {
         assert!(said[0].contains("granite") && !said[0].contains("<reasoning>"), "{said:?}");
         assert_eq!(said[0], said[1], "{model}");
     }
-    let call = last_call(&rig);
+    let call = rig.last_call();
     assert_eq!(call.headers.get("openai-project").map(String::as_str), Some("proj_1"));
     assert_eq!(call.body["store"], false);
     rig.stop().await;
@@ -105,7 +101,7 @@ async fn every_front_door_is_answered_on_every_surface() {
         let request = json!({ "model": model, "prompt": "Say chalk", "max_tokens": 500 });
         let completion = post(&rig, "/v1/completions", &request).await.json();
         assert!(completion["choices"][0]["text"].is_string(), "{completion}");
-        assert_eq!(last_call(&rig).path, path);
+        assert_eq!(rig.last_call().path, path);
     }
     rig.stop().await;
 }
@@ -150,7 +146,7 @@ async fn tools_are_called_and_answered_on_every_surface() {
         turns.push(json!({ "role": "tool", "tool_call_id": id, "content": "7 degrees" }));
         let answer = rig.chat(&request).await;
         assert!(text(&answer, false).contains("7 degrees"), "{model}");
-        let sent = last_call(&rig).body;
+        let sent = rig.last_call().body;
         if model.ends_with("responses") {
             // The reasoning behind the call goes back, although the client did not send it.
             let input = sent["input"].as_array().unwrap();
@@ -185,7 +181,7 @@ async fn formats_and_parameters_are_members_of_the_api() {
             "{:?}",
             answer.headers
         );
-        let sent = last_call(&rig).body;
+        let sent = rig.last_call().body;
         let ignored = answer.header("x-outcrop-ignored").unwrap_or_default();
         if model.ends_with("responses") {
             assert_eq!(sent["text"]["format"]["schema"], schema, "{sent}");
@@ -226,7 +222,7 @@ async fn models_of_one_surface_alone_are_called_there() {
     ] {
         let answer = rig.chat(&ask(model, "Say marble", false)).await;
         assert!(text(&answer, false).contains("marble"), "{model}");
-        assert_eq!(last_call(&rig).path, path, "{model}");
+        assert_eq!(rig.last_call().path, path, "{model}");
     }
     rig.stop().await;
 }
@@ -241,6 +237,6 @@ async fn media_are_sent_as_the_api_takes_them() {
     request["messages"][0]["content"] = json!([{ "type": "text", "text": "Look" }, part]);
     let answer = rig.chat(&request).await;
     assert!(text(&answer, false).contains("I can see a png image"), "{:?}", answer.body);
-    assert_eq!(last_call(&rig).body["input"][0]["content"][1]["image_url"], url);
+    assert_eq!(rig.last_call().body["input"][0]["content"][1]["image_url"], url);
     rig.stop().await;
 }

@@ -14,7 +14,7 @@ fn body(stream: bool) -> Value {
 async fn messages_go_to_mantle_in_their_own_body() {
     let rig = Rig::start(YAML).await;
     let whole = rig.message(&body(false)).await.json();
-    let call = last_call(&rig);
+    let call = rig.last_call();
     assert_eq!(call.path, "/anthropic/v1/messages");
     assert_eq!(call.body["model"], "anthropic.claude-haiku-4-5");
     assert!(call.body.get("anthropic_version").is_none() && call.body.get("stream").is_none());
@@ -22,7 +22,7 @@ async fn messages_go_to_mantle_in_their_own_body() {
     assert_eq!(call.headers["anthropic-workspace-id"], "wrk_1");
     assert_eq!(whole["model"], "mantle_claude");
     let streamed = accumulated(&events(&rig.message(&body(true)).await));
-    assert_eq!(last_call(&rig).body["stream"], true);
+    assert_eq!(rig.last_call().body["stream"], true);
     assert_eq!(streamed["content"], whole["content"]);
     assert!(whole["content"][0]["text"].as_str().unwrap().contains("flint"));
     rig.stop().await;
@@ -34,7 +34,7 @@ async fn betas_are_a_header_there() {
     let headers = [("anthropic-beta", "context-1m-2025-08-07")];
     let answer = rig.message_with(&headers, &body(false)).await;
     assert_eq!(answer.status, 200, "{:?}", answer.body);
-    let call = last_call(&rig);
+    let call = rig.last_call();
     assert_eq!(call.headers["anthropic-beta"], "context-1m-2025-08-07");
     assert!(call.body.get("anthropic_beta").is_none());
     rig.stop().await;
