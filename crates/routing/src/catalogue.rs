@@ -250,9 +250,9 @@ impl Catalogue {
         let Identified { id, model_id, base, variant, is_chosen } =
             self.identified(name, overrides);
         let sent = Name::parse(&model_id).id;
-        let prompt = agents::prompt(&sent);
+        let is_prompt = agents::prompt(&sent).is_some();
         // A prompt's settings are its own: of its model only the price is known here.
-        let described = base.as_deref().filter(|_| prompt.is_none());
+        let described = base.as_deref().filter(|_| !is_prompt);
         let accepts = agents::accepts(&sent, &overrides.accepts);
         let mut profile = self.profile(described, sent.geography(), &accepts);
         if inner.without_grammar.holds(&model_id) {
@@ -261,8 +261,7 @@ impl Catalogue {
         if inner.refused_betas.holds(&model_id) {
             forget_betas(Arc::make_mut(&mut profile));
         }
-        let is_prompt = prompt.is_some();
-        let needs_arn = prompt.is_some() && matches!(sent, Id::Model(_));
+        let needs_arn = is_prompt && matches!(sent, Id::Model(_));
         let arn = if needs_arn { inner.arn_lookup.arn(&model_id) } else { None };
         let is_unknown = base.is_none() || (needs_arn && arn.is_none());
         let can_be_asked = arn_lookup::can_be_asked(&id) && is_unknown;

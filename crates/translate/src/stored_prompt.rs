@@ -13,6 +13,16 @@ use crate::{Invalid, Profile, Report};
 /// The field of the values in every API but that of responses.
 pub(crate) const VARIABLES: &str = "prompt_variables";
 
+/// First segment of a prompt's name, before its id.
+pub const PREFIX: &str = "prompt/";
+/// Length of a prompt's id.
+const ID_LENGTH: usize = 10;
+
+/// Whether a text is an id of Prompt management.
+pub fn is_id(text: &str) -> bool {
+    text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Variables by name, as Converse takes them.
 pub(crate) type Variables<'a> = BTreeMap<Str<'a>, PromptVariable<'a>>;
 

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use toml::Value;
+use translate::stored_prompt;
 
 use super::id::{Arn, ArnKind, Id};
 use super::overrides::ProfileOverrides;
@@ -12,8 +13,8 @@ use super::overrides::ProfileOverrides;
 const KINDS: [(&str, &str); 2] = [("agent/", "agent"), ("flow/", "flow")];
 /// Longest id of an agent, a flow or an alias.
 const LONGEST: usize = 10;
-/// First segment of a stored prompt's name, and its surface.
-const PROMPT: (&str, &str) = ("prompt/", "prompt");
+/// The surface of stored prompts.
+const PROMPT: &str = "prompt";
 /// Longest version of a prompt.
 const LONGEST_VERSION: usize = 5;
 
@@ -29,7 +30,7 @@ pub(super) struct Prompt<'n> {
 pub(super) fn prompt<'n>(id: &Id<'n>) -> Option<Prompt<'n>> {
     let rest = match *id {
         Id::Arn(Arn { kind: ArnKind::Prompt, resource, .. }) => resource,
-        Id::Model(text) => text.strip_prefix(PROMPT.0)?,
+        Id::Model(text) => text.strip_prefix(stored_prompt::PREFIX)?,
         Id::Arn(_) | Id::Profile { .. } => return None,
     };
     let (id, version) = match rest.split_once(':') {
@@ -39,14 +40,13 @@ pub(super) fn prompt<'n>(id: &Id<'n>) -> Option<Prompt<'n>> {
     let is_number = |text: &str| {
         (1..=LONGEST_VERSION).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
     };
-    (id.len() == LONGEST && is_id(id) && version.is_none_or(is_number))
-        .then_some(Prompt { id, version })
+    (stored_prompt::is_id(id) && version.is_none_or(is_number)).then_some(Prompt { id, version })
 }
 
 /// The surface of an id, if it is one of an agent, a flow or a prompt.
 pub(super) fn surface(id: &Id<'_>) -> Option<&'static str> {
     if prompt(id).is_some() {
-        return Some(PROMPT.1);
+        return Some(PROMPT);
     }
     let Id::Model(name) = id else { return None };
     let (rest, surface) =
@@ -55,6 +55,7 @@ pub(super) fn surface(id: &Id<'_>) -> Option<&'static str> {
     (is_id(id) && is_id(alias)).then_some(surface)
 }
 
+/// Whether a text is an id of an agent, a flow or an alias.
 fn is_id(text: &str) -> bool {
     (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

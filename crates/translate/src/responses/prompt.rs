@@ -4,7 +4,7 @@ use schema::openai::responses::object::EchoedPrompt;
 use schema::openai::responses::request::{PromptRef, ResponsesRequest};
 
 use crate::profile::Surface;
-use crate::stored_prompt::{self, Variables};
+use crate::stored_prompt::{self, PREFIX, Variables, is_id};
 use crate::{Invalid, Profile, Report};
 
 /// The field.
@@ -23,17 +23,12 @@ pub(super) fn model_name(request: &ResponsesRequest<'_>) -> String {
 /// `prompt/ID:VERSION` of an id, and an ARN or a name of the gateway's as it is.
 fn name_of(prompt: &PromptRef<'_>) -> String {
     let id = prompt.id.as_str();
-    let mut name = if is_id(id) { format!("prompt/{id}") } else { id.to_owned() };
+    let mut name = if is_id(id) { format!("{PREFIX}{id}") } else { id.to_owned() };
     if let Some(version) = prompt.version.as_deref().filter(|_| takes_version(id)) {
         name.push(':');
         name.push_str(version);
     }
     name
-}
-
-/// Whether a text is an id of Prompt management.
-fn is_id(text: &str) -> bool {
-    text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// Whether a version can be added: to an id, or to an ARN without one.

@@ -240,17 +240,17 @@ impl PricedModel {
 impl Catalogue {
     /// The reach of an id, as far as it is known without asking.
     pub(in crate::catalogue) fn reach(&self, id: &str) -> CallReach {
-        let reach = CallReach::of(&Name::parse(id).id, &self.0.region);
-        let is_prompt = agents::prompt(&Name::parse(id).id).is_some();
-        if reach != CallReach::Unknown && !is_prompt {
+        let name = Name::parse(id).id;
+        // The model of a stored prompt has a reach of its own.
+        let reach = match agents::prompt(&name) {
+            Some(_) => CallReach::Unknown,
+            None => CallReach::of(&name, &self.0.region),
+        };
+        if reach != CallReach::Unknown {
             return reach;
         }
         let listed = self.0.listing.known().and_then(|account| account.reach(id));
-        listed.or_else(|| self.0.arn_lookup.reach(id)).unwrap_or(if is_prompt {
-            CallReach::Unknown
-        } else {
-            reach
-        })
+        listed.or_else(|| self.0.arn_lookup.reach(id)).unwrap_or(reach)
     }
 }
 
