@@ -2,7 +2,6 @@
 //! recording and an instruction in one turn, and the text of the answer.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use schema::converse::media::{AudioBlock, Source};
@@ -243,7 +242,6 @@ fn question<'q>(
         inference_config,
         additional_model_request_fields: fields,
         request_metadata: request_metadata(&metadata, &mut report),
-        prompt_variables: BTreeMap::new(),
         ..ConverseRequest::default()
     };
     let delivery = delivery(&mut body, (request.stream == Some(true)).then_some(profile));

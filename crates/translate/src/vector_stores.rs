@@ -41,7 +41,7 @@ pub struct VectorQuestion<'r> {
     pub report: Report,
 }
 
-/// What is searched for.
+/// A query: a text or an image.
 #[derive(Debug)]
 enum Query<'r> {
     Text(&'r str),

@@ -222,6 +222,7 @@ pub(super) fn of_filter(filter: &CallFilter) -> Conditions {
     all.calls(filter);
     all
 }
+
 /// A text for LIKE that stands for itself.
 fn like(text: &str) -> String {
     text.replace('!', "!!").replace('%', "!%").replace('_', "!_")

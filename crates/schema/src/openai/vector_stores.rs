@@ -107,7 +107,7 @@ pub struct FoundPassage {
     pub score: f64,
     pub attributes: Map<String, Value>,
     pub content: Vec<PassageText>,
-    /// What OpenAI's shape has no place for.
+    /// The image, for which OpenAI's shape has no place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcrop: Option<PassageMedia>,
 }

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::unsupported;
 use crate::Invalid;
 
-/// Members that both have.
-const SHARED: [&str; 4] = ["messages", "system", "inferenceConfig", "toolConfig"];
+/// Members that are the same in both.
+const SHARED: [&str; 3] = ["messages", "system", "toolConfig"];
 /// Members of Converse that change no answer.
 const WITHOUT_EFFECT: [&str; 2] = ["requestMetadata", "additionalModelResponseFieldPaths"];
 /// A member that a model has of its own, and that is one of the settings here.

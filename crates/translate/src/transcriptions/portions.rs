@@ -2,6 +2,7 @@
 //! codec, so such a recording becomes several calls; each portion but the first begins in the quietest moment before
 //! its nominal place, so that words are rarely cut.
 
+use super::FILE;
 use crate::Invalid;
 use crate::parts::media::base64;
 
@@ -72,7 +73,7 @@ fn too_large(data: &str) -> Invalid {
     let message = format!(
         "The recording has {length} bytes; {WHOLE_BYTES} fit in a call. Only WAV with plain samples is cut into portions here: send that, a lower bit rate, or portions of your own."
     );
-    Invalid::value("file", message).with_code("file_too_large")
+    Invalid::value(FILE, message).with_code("file_too_large")
 }
 
 impl Wav {

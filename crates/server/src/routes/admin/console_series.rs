@@ -51,7 +51,7 @@ struct Group {
     values: Vec<String>,
 }
 
-/// What was read of a dimension.
+/// The sums of a dimension, as they were read.
 pub(super) struct ReadSeries {
     /// The largest series.
     pub(super) series: Vec<Series>,
