@@ -8,7 +8,7 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -33,15 +33,17 @@ OWN_FILES = {name: os.environ[name] for name in ["OUTCROP_CONSOLE_DIR"] if name 
 PATIENCE = 60_000
 
 
-def chromium() -> str:
-    """The path of Debian's Chromium; without one the suite is skipped, and fails with CI=true."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found:
-        return found
-    message = "chromium is not installed"
+def skip_without(program: str) -> NoReturn:
+    """Skips a test whose program is missing; fails it with CI=true."""
+    message = f"{program} is not installed"
     if os.environ.get("CI") == "true":
         pytest.fail(message)
     pytest.skip(message)
+
+
+def chromium() -> str:
+    """The path of Debian's Chromium."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or skip_without("chromium")
 
 
 class Gateway:

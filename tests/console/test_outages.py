@@ -9,11 +9,10 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, expect
 
 import seed
-from console_pages import CONFIG, MASTER, OWN_FILES, Console, Gateway
+from console_pages import CONFIG, MASTER, OWN_FILES, Console, Gateway, skip_without
 from outcrop_process import Outcrop
 from postgres import Postgres, binaries
 
@@ -66,9 +65,7 @@ def test_a_store_that_is_gone_and_a_replica_that_died(browser: Browser) -> None:
     """B10: without its database the console keeps what it showed under an alert; calls of a replica that died are counted."""
     programs = binaries()
     if programs is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("postgresql is not installed")
-        pytest.skip("postgresql is not installed")
+        skip_without("postgresql")
     with Postgres(programs) as server:
         environment = {"DATABASE_URL": server.database("console"), **OWN_FILES}
         with (
